@@ -1,8 +1,21 @@
 // SPDX-License-Identifier: MIT
 
+// Package debfile writes and reads binary packages in the format of deb(5).
+//
+// Writing is deterministic: the bytes depend on the [Package] value and the
+// versions of the compressors alone, not on the builder's clock, umask, user
+// or number of CPUs. The rules that dpkg-deb(1) and debhelper follow are kept:
+// order of the members and entries, owners, md5sums, Installed-Size.
+//
+// Reading distrusts its input. What dpkg(1) refuses is refused, and more of
+// what a package of sources or modules has no use for: device nodes, paths
+// and links that lead out of the tree, members that unpack without bound.
+//
+// Limits: format 2.x only, no dpkg-split parts, no hard links when writing.
 package debfile
 
 import (
+	"fmt"
 	"io"
 	"io/fs"
 	"time"
@@ -23,7 +36,7 @@ type Package struct {
 	// ModTime is the one clock value: of all made entries; files' times are
 	// clamped to it.
 	ModTime time.Time
-	// Compression of the control and data members.
+	// Compression of the control and data members; empty: [XZ].
 	Compression Compression
 }
 
@@ -47,3 +60,27 @@ const (
 	Gzip Compression = "gzip"
 	None Compression = "none"
 )
+
+// ParseCompression returns the compression of that name; "" is [XZ].
+func ParseCompression(name string) (Compression, error) {
+	switch c := Compression(name); c {
+	case "":
+		return XZ, nil
+	case XZ, Zstd, Gzip, None:
+		return c, nil
+	}
+	return "", fmt.Errorf("unknown compression %q: want xz, zstd, gzip or none", name)
+}
+
+// extension is what the compression appends to a member's name.
+func (c Compression) extension() string {
+	switch c {
+	case XZ:
+		return ".xz"
+	case Zstd:
+		return ".zst"
+	case Gzip:
+		return ".gz"
+	}
+	return ""
+}

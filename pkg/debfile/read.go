@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: MIT
+
+package debfile
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/gokms/gokms/pkg/control"
+)
+
+// DefaultLimit is the default of [ReadOptions].Limit: 4 GiB.
+const DefaultLimit = 4 << 30
+
+// Bounds that no real package comes near.
+const (
+	maxControl = 64 << 20 // bytes that the control member may unpack to
+	maxEntries = 1 << 20  // of one member
+)
+
+// ReadOptions say how a package is read. The zero value and a nil pointer are
+// ready to use.
+type ReadOptions struct {
+	// Run runs xz(1). Default: (*exec.Cmd).Run.
+	Run func(*exec.Cmd) error
+	// Limit is the number of bytes that the data member may unpack to.
+	// Default: [DefaultLimit].
+	Limit int64
+}
+
+// Reader gives the content of a package. The control member has been read,
+// the data member is decompressed anew by each call that needs it. A Reader
+// may be used concurrently, but for Close.
+type Reader struct {
+	name    string
+	src     io.ReaderAt
+	closer  io.Closer
+	options ReadOptions
+	data    part
+	stanza  control.Stanza
+	parts   map[string]string
+}
+
+// Open opens a package and reads its control member. Errors begin with path.
+func Open(path string) (*Reader, error) { return OpenWith(path, nil) }
+
+// OpenWith is [Open] with options.
+func OpenWith(path string, o *ReadOptions) (*Reader, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	r, err := openFile(f, o)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	r.closer = f
+	return r, nil
+}
+
+func openFile(f *os.File, o *ReadOptions) (*Reader, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file", f.Name())
+	}
+	return NewReader(f, info.Size(), f.Name(), o)
+}
+
+// NewReader reads a package of size bytes from src; name is what errors call
+// it. Close need not be called.
+func NewReader(src io.ReaderAt, size int64, name string, o *ReadOptions) (*Reader, error) {
+	r := &Reader{name: name, src: src}
+	if o != nil {
+		r.options = *o
+	}
+	if r.options.Limit <= 0 {
+		r.options.Limit = DefaultLimit
+	}
+	admin, err := r.findMembers(size)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if err := r.readControl(admin); err != nil {
+		return nil, fmt.Errorf("%s: member %s: %w", name, admin.name, err)
+	}
+	return r, nil
+}
+
+// Close closes the file that [Open] opened.
+func (r *Reader) Close() error {
+	if r.closer == nil {
+		return nil
+	}
+	return r.closer.Close()
+}
+
+// Control is the control stanza.
+func (r *Reader) Control() control.Stanza { return r.stanza }
+
+// ControlFiles returns the other files of the control member by name:
+// maintainer scripts, md5sums, triggers and so on. The map is the caller's.
+func (r *Reader) ControlFiles() map[string]string { return maps.Clone(r.parts) }
+
+// findMembers notes the data member and returns the control member. As dpkg
+// does, it skips members whose name begins with "_" and never looks at what
+// follows the data member.
+func (r *Reader) findMembers(size int64) (admin part, err error) {
+	a, err := newArReader(r.src, size)
+	if err != nil {
+		return part{}, err
+	}
+	if err := r.checkVersion(a); err != nil {
+		return part{}, err
+	}
+	if admin, err = nextMember(a, "control.tar", "", ".gz", ".xz", ".zst"); err != nil {
+		return part{}, err
+	}
+	r.data, err = nextMember(a, "data.tar", "", ".gz", ".xz", ".zst", ".bz2", ".lzma")
+	return admin, err
+}
+
+// nextMember returns the next member that counts, which must be the wanted
+// one, with one of the extensions.
+func nextMember(a *arReader, want string, extensions ...string) (part, error) {
+	for {
+		m, err := a.next()
+		if err == io.EOF {
+			return m, fmt.Errorf("no member %s", want)
+		}
+		if err != nil {
+			return m, err
+		}
+		if strings.HasPrefix(m.name, "_") {
+			continue
+		}
+		ext, ok := strings.CutPrefix(m.name, want)
+		if !ok {
+			return m, fmt.Errorf("member %q: out of place: want %s", m.name, want)
+		}
+		if !slices.Contains(extensions, ext) {
+			return m, fmt.Errorf("member %q: %w", m.name, errUnknownCompression)
+		}
+		return m, nil
+	}
+}
+
+// checkVersion wants the member debian-binary with a version 2.x.
+func (r *Reader) checkVersion(a *arReader) error {
+	m, err := a.next()
+	if err == io.EOF || err == nil && m.name != "debian-binary" {
+		return errors.New("not a Debian binary package: first member is not debian-binary")
+	}
+	if err != nil {
+		return err
+	}
+	text := make([]byte, min(m.size, 64))
+	if _, err := r.src.ReadAt(text, m.start); err != nil && err != io.EOF {
+		return err
+	}
+	line, _, found := strings.Cut(string(text), "\n")
+	minor, ok := strings.CutPrefix(line, "2.")
+	if !found || !ok || minor == "" || strings.Trim(minor, "0123456789") != "" {
+		return fmt.Errorf("member debian-binary: format version %q: want 2.0", line)
+	}
+	return nil
+}
+
+// readControl reads the whole control member.
+func (r *Reader) readControl(admin part) error {
+	parts := make(map[string]string)
+	err := r.walk(admin, "control.tar", maxControl, func(e Entry, content io.Reader) error {
+		if e.Path == "." || !e.Mode.IsRegular() || e.Link != "" {
+			return nil
+		}
+		text, err := io.ReadAll(content)
+		parts[e.Path] = string(text)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	text, ok := parts["control"]
+	if !ok {
+		return errors.New("no file control")
+	}
+	delete(parts, "control")
+	r.parts = parts
+	r.stanza, err = parseStanza(strings.NewReader(text), "control")
+	return err
+}
+
+// Entry is one entry of the data member. Its Open is nil: the content comes
+// with it.
+type Entry struct {
+	File
+	Link string // for a hard link: the path of the earlier entry it is one with
+}
+
+// Walk calls fn for each entry of the data member, in order, the top directory
+// (Path ".") included if the package has it. It ends with the first error of
+// fn, which it returns as it is. Content must be read within fn. Entries that
+// an honest package cannot have end the walk with an error that names the
+// package, the member and the entry.
+func (r *Reader) Walk(fn func(e Entry, content io.Reader) error) error {
+	var fnErr error
+	err := r.walk(r.data, "data.tar", r.options.Limit, func(e Entry, content io.Reader) error {
+		fnErr = fn(e, content)
+		return fnErr
+	})
+	if fnErr != nil {
+		return fnErr
+	}
+	if err != nil {
+		return fmt.Errorf("%s: member %s: %w", r.name, r.data.name, err)
+	}
+	return nil
+}
+
+// walk decompresses a member and gives its entries to fn.
+func (r *Reader) walk(m part, stem string, limit int64, fn func(Entry, io.Reader) error) error {
+	section := io.NewSectionReader(r.src, m.start, m.size)
+	dec, err := r.options.decode(section, strings.TrimPrefix(m.name, stem))
+	if err != nil {
+		return err
+	}
+	defer dec.Close() // read to its end, or given up
+	unpacked := &limitedReader{r: dec, limit: limit, left: limit}
+	tr := tar.NewReader(unpacked)
+	seen := make(tree)
+	for {
+		h, err := tr.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		e, err := seen.entry(h)
+		if err != nil {
+			return fmt.Errorf("%q: %w", h.Name, err)
+		}
+		if err := fn(e, tr); err != nil {
+			return err
+		}
+	}
+	// The decoder checks its sums at the end.
+	if _, err := io.Copy(io.Discard, unpacked); err != nil {
+		return err
+	}
+	if (limit-unpacked.left)%512 != 0 {
+		return errors.New("truncated: tar archive ends within a block")
+	}
+	return nil
+}
+
+// tree holds what has been seen of a member: the type by path.
+type tree map[string]fs.FileMode
+
+// entry checks an entry against those before it and takes it in.
+func (t tree) entry(h *tar.Header) (Entry, error) {
+	e, err := newEntry(h)
+	if err != nil {
+		return e, err
+	}
+	if _, dup := t[e.Path]; dup {
+		return e, errors.New("duplicate entry")
+	}
+	if len(t) >= maxEntries {
+		return e, fmt.Errorf("more than %d entries", maxEntries)
+	}
+	if err := t.checkParent(e.Path); err != nil {
+		return e, err
+	}
+	if e.Link != "" {
+		if mode, ok := t[e.Link]; !ok || !mode.IsRegular() {
+			return e, fmt.Errorf("hard link to %q, which is not an earlier file of the package", e.Link)
+		}
+	}
+	t[e.Path] = e.Mode
+	return e, nil
+}
+
+// checkParent wants the directory of name to be there, as dpkg does; a link to
+// a directory will not do. (dpkg-deb never packs such a tree.)
+func (t tree) checkParent(name string) error {
+	dir := path.Dir(name)
+	if dir == "." {
+		return nil
+	}
+	switch mode, ok := t[dir]; {
+	case !ok:
+		return fmt.Errorf("no entry for its directory %q", dir)
+	case mode&fs.ModeSymlink != 0:
+		return fmt.Errorf("path goes through the link %q", dir)
+	case !mode.IsDir():
+		return fmt.Errorf("lies below %q, which is not a directory", dir)
+	}
+	return nil
+}
+
+// newEntry translates a tar header.
+func newEntry(h *tar.Header) (e Entry, err error) {
+	if len(h.PAXRecords) > 0 || h.Typeflag == tar.TypeXGlobalHeader {
+		return e, errors.New("tar header of the PAX format, which dpkg does not know")
+	}
+	if e.Path, err = entryName(h.Name); err != nil {
+		return e, err
+	}
+	e.ModTime = h.ModTime
+	e.Mode = h.FileInfo().Mode() & fileBits
+	switch h.Typeflag {
+	case tar.TypeReg:
+		e.Size = h.Size
+	case tar.TypeDir:
+		e.Mode |= fs.ModeDir
+	case tar.TypeSymlink:
+		e.Mode |= fs.ModeSymlink
+		e.Target = h.Linkname
+	case tar.TypeLink:
+		e.Link, err = entryName(h.Linkname)
+		if err != nil {
+			return e, fmt.Errorf("hard link to %q: %w", h.Linkname, err)
+		}
+	default:
+		return e, fmt.Errorf("entry of type %q: not a file, directory or link", h.Typeflag)
+	}
+	return e, nil
+}
+
+// entryName cleans the name of an entry, "./usr/", to "usr".
+func entryName(name string) (string, error) {
+	if slices.Contains(strings.Split(name, "/"), "..") {
+		return "", errors.New("path with ..")
+	}
+	clean := path.Clean(name)
+	if name != "" && clean == "." {
+		return clean, nil
+	}
+	return clean, checkName(clean)
+}
