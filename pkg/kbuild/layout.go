@@ -2,10 +2,30 @@
 
 package kbuild
 
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
 // Path is one place, as the host and as the build sees it. The two are equal
 // without a sandbox.
 type Path struct {
 	Host, Build string
+}
+
+// Same is a place that the build sees where the host has it.
+func Same(path string) Path { return Path{Host: path, Build: path} }
+
+// Join returns the place below p.
+func (p Path) Join(elem ...string) Path {
+	return Path{
+		Host:  filepath.Join(append([]string{p.Host}, elem...)...),
+		Build: filepath.Join(append([]string{p.Build}, elem...)...),
+	}
 }
 
 // Layout holds every directory of one build. The names are dkms's own.
@@ -16,4 +36,106 @@ type Layout struct {
 	Headers    Path // the kernel's build directory, /lib/modules/KVER/build
 	Name       string
 	Version    string
+
+	// Mounts are further places that the build sees elsewhere than the host
+	// does, for [Layout.ToHost]: unpacked header trees, sources of siblings.
+	Mounts []Path
+}
+
+// The neutral places, which are those of dkms on a default machine. What a
+// module embeds of its build's paths is mapped to them.
+const (
+	neutralDKMSTree   = "/var/lib/dkms"
+	neutralSourceTree = "/usr/src"
+)
+
+// BuildDir is where the copy of the source is compiled:
+// DKMSTree/NAME/VERSION/build.
+func (l Layout) BuildDir() Path { return l.DKMSTree.Join(l.Name, l.Version, "build") }
+
+// SourceDir is where the build finds its unchanged source:
+// SourceTree/NAME-VERSION.
+func (l Layout) SourceDir() Path { return l.SourceTree.Join(l.Name + "-" + l.Version) }
+
+// ToHost returns text with every path of the build replaced by the host's, the
+// longest first. SourceTree as a whole is not mapped: the host's own /usr/src
+// holds header trees that the build sees in the same place.
+func (l Layout) ToHost(text string) string {
+	pairs := l.mapped()
+	if len(pairs) == 0 {
+		return text
+	}
+	var out strings.Builder
+	for i := 0; i < len(text); {
+		if p, ok := pathAt(text, i, pairs); ok {
+			out.WriteString(p.Host)
+			i += len(p.Build)
+			continue
+		}
+		out.WriteByte(text[i])
+		i++
+	}
+	return out.String()
+}
+
+// mapped lists the places with two names, the longest build path first.
+func (l Layout) mapped() []Path {
+	all := append([]Path{l.BuildDir(), l.SourceDir(), l.DKMSTree, l.TmpDir, l.Headers}, l.Mounts...)
+	pairs := slices.DeleteFunc(all, func(p Path) bool { return p.Host == p.Build || p.Build == "" })
+	slices.SortStableFunc(pairs, func(a, b Path) int { return cmp.Compare(len(b.Build), len(a.Build)) })
+	return pairs
+}
+
+// pathAt finds the place whose build path stands, whole, at text[i].
+func pathAt(text string, i int, pairs []Path) (Path, bool) {
+	if text[i] != '/' || !pathStart(text[:i]) {
+		return Path{}, false
+	}
+	for _, p := range pairs {
+		rest, ok := strings.CutPrefix(text[i:], p.Build)
+		if ok && (rest == "" || rest[0] == '/' || !pathByte(rest[0])) {
+			return p, true
+		}
+	}
+	return Path{}, false
+}
+
+// pathStart tells whether a path may begin after before: not in the middle of
+// another one, but after the -I and -L of a compiler's arguments.
+func pathStart(before string) bool {
+	if before == "" {
+		return true
+	}
+	if last := before[len(before)-1]; !pathByte(last) && last != '/' && last != '.' {
+		return true
+	}
+	option := before[max(0, len(before)-3):]
+	return strings.HasSuffix(option, " -I") || strings.HasSuffix(option, " -L")
+}
+
+// pathByte tells whether c continues a file name. A dot does not count: a
+// sentence may end behind a path.
+func pathByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("_-+~", c) >= 0
+}
+
+// check finds what a build could only run into later.
+func (l Layout) check() error {
+	if l.Name == "" || l.Version == "" {
+		return errors.New("build layout without name or version")
+	}
+	for _, p := range []Path{l.DKMSTree, l.SourceTree, l.TmpDir, l.Headers} {
+		if !filepath.IsAbs(p.Host) || !filepath.IsAbs(p.Build) {
+			return fmt.Errorf("build layout: %q (%q to the build) is not absolute", p.Host, p.Build)
+		}
+	}
+	// make splits at blanks, its rules at colons, and expands the rest; none
+	// can be quoted.
+	const forbidden = " \t\n:#$'\"\\%="
+	for _, dir := range []string{l.BuildDir().Build, l.SourceDir().Build} {
+		if strings.ContainsAny(dir, forbidden) {
+			return fmt.Errorf("build directory %q: the kernel's Makefiles cannot work in a path with any of %q", dir, forbidden)
+		}
+	}
+	return nil
 }

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+
+package kbuild
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// copySource makes the build directory from the source and links the source
+// beside it, as dkms lays them out.
+func (r *run) copySource(ctx context.Context) error {
+	src, dst := r.SourceHost, r.Layout.BuildDir().Host
+	if err := notInside(dst, src); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(dst), 0o755); err != nil {
+		return err
+	}
+	r.log.say("copying %s to %s", src, dst)
+	if err := copyTree(ctx, src, dst); err != nil {
+		return fmt.Errorf("copy source: %w", err)
+	}
+	if r.DKMSConf != nil {
+		if err := replaceFile(filepath.Join(dst, "dkms.conf"), r.DKMSConf); err != nil {
+			return err
+		}
+	}
+	link := filepath.Join(filepath.Dir(dst), "source")
+	if err := os.Symlink(r.Layout.SourceDir().Build, link); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+// notInside refuses a copy of a tree into itself.
+func notInside(dst, src string) error {
+	real, err := filepath.EvalSymlinks(src)
+	if err != nil {
+		return err
+	}
+	// The deepest part of dst that exists is enough to tell.
+	for dir := dst; ; dir = filepath.Dir(dir) {
+		found, err := filepath.EvalSymlinks(dir)
+		if err != nil && dir != filepath.Dir(dir) {
+			continue
+		}
+		if rel, err := filepath.Rel(real, found); err == nil && filepath.IsLocal(rel) {
+			return fmt.Errorf("build directory %s lies inside of its source %s", dst, src)
+		}
+		return nil
+	}
+}
+
+// copyTree copies the directory src to dst, which must not exist: files,
+// directories and links with their modes and times. Links stay links wherever
+// they lead. The owner may always read and write the copy, so that a
+// read-only source can be built by an ordinary user.
+func copyTree(ctx context.Context, src, dst string) error {
+	src, err := filepath.EvalSymlinks(src)
+	if err != nil {
+		return err
+	}
+	var dirs []copied
+	err = filepath.WalkDir(src, func(path string, d fs.DirEntry, err error) error {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		c := copied{from: path, to: dst + strings.TrimPrefix(path, src), info: info}
+		if d.IsDir() {
+			dirs = append(dirs, c)
+		}
+		return c.make()
+	})
+	// Directories get their times last: what is put into them changes these.
+	for i := len(dirs) - 1; i >= 0 && err == nil; i-- {
+		err = dirs[i].times()
+	}
+	return err
+}
+
+// copied is one entry of a tree being copied.
+type copied struct {
+	from, to string
+	info     fs.FileInfo
+}
+
+func (c copied) make() error {
+	switch mode := c.info.Mode(); mode.Type() {
+	case fs.ModeDir:
+		if err := os.Mkdir(c.to, 0o700); err != nil {
+			return err
+		}
+		return os.Chmod(c.to, mode.Perm()|0o700)
+	case fs.ModeSymlink:
+		target, err := os.Readlink(c.from)
+		if err != nil {
+			return err
+		}
+		return os.Symlink(target, c.to)
+	case 0:
+		if err := c.regular(); err != nil {
+			return err
+		}
+		return c.times()
+	default:
+		return fmt.Errorf("%s is neither file, directory nor link (%s)", c.from, mode.Type())
+	}
+}
+
+func (c copied) regular() (err error) {
+	in, err := os.Open(c.from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	// A process forked by another build at this moment would hold the file
+	// open for writing, and executing it would fail (ETXTBSY).
+	if c.info.Mode()&0o111 != 0 {
+		syscall.ForkLock.RLock()
+		defer syscall.ForkLock.RUnlock()
+	}
+	out, err := os.OpenFile(c.to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	if _, err := io.Copy(out, in); err != nil {
+		return fmt.Errorf("copy %s: %w", c.from, err)
+	}
+	return out.Chmod(c.info.Mode().Perm() | 0o600)
+}
+
+func (c copied) times() error {
+	return os.Chtimes(c.to, time.Time{}, c.info.ModTime())
+}
+
+// replaceFile writes data to path, even where a link is in its place.
+func replaceFile(path string, data []byte) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.WriteFile(path, data, 0o644)
+}

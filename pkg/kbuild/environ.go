@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+
+package kbuild
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+var sbinDirs = []string{"/usr/local/sbin", "/usr/sbin", "/sbin"}
+
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// environ is the whole environment of the build's commands, as documented at
+// [Build.Environ].
+func (b *Build) environ() []string {
+	epoch := b.Epoch
+	if epoch.IsZero() {
+		epoch = time.Unix(0, 0)
+	}
+	env := []string{
+		"PATH=" + searchPath(b.Environ),
+		"HOME=/nonexistent",
+		"SHELL=/bin/sh",
+		"TMPDIR=" + b.Layout.TmpDir.Build,
+		"LC_ALL=C.UTF-8",
+		"TZ=UTC",
+		"module=" + b.Layout.Name,
+		"module_version=" + b.Layout.Version,
+		"kernelver=" + b.Tree.Release,
+		"arch=" + b.Tree.Machine,
+		fmt.Sprintf("MAKEFLAGS=-j%d", max(1, b.Jobs)),
+		fmt.Sprintf("SOURCE_DATE_EPOCH=%d", epoch.Unix()),
+		"KBUILD_BUILD_TIMESTAMP=" + epoch.UTC().Format(time.UnixDate),
+		"KBUILD_BUILD_USER=gokms",
+		"KBUILD_BUILD_HOST=gokms",
+		"KBUILD_BUILD_VERSION=1",
+	}
+	env = append(env, b.toolchainEnv()...)
+	if len(b.ExtraSymvers) > 0 {
+		var files []string
+		for _, s := range b.ExtraSymvers {
+			files = append(files, b.symversPath(s).Build)
+		}
+		env = append(env, "KBUILD_EXTRA_SYMBOLS="+strings.Join(files, " "))
+	}
+	if flags := strings.Join(b.prefixMaps(), " "); flags != "" {
+		env = append(env, "KCFLAGS="+flags, "KAFLAGS="+flags)
+	}
+	return append(env, b.Setenv...)
+}
+
+// toolchainEnv names the kernel's compiler, as dkms does.
+func (b *Build) toolchainEnv() []string {
+	var env []string
+	cc := b.Tree.Compiler
+	if cc.Command != "" {
+		env = append(env, "CC="+cc.Command, "KERNEL_CC="+cc.Command)
+	}
+	if cc.LLVM != "" {
+		env = append(env, "LLVM="+cc.LLVM)
+	}
+	if cc.Linker != "" {
+		env = append(env, "LD="+cc.Linker, "KERNEL_LD="+cc.Linker)
+	}
+	return env
+}
+
+// prefixMaps are the options that keep the build's own paths out of the debug
+// information, and so out of the build-id, and out of __FILE__. The compiler
+// tries the last one first.
+func (b *Build) prefixMaps() []string {
+	neutral := b.Layout
+	neutral.DKMSTree, neutral.SourceTree = Same(neutralDKMSTree), Same(neutralSourceTree)
+	var maps []string
+	if from, to := b.Layout.SourceDir().Build, neutral.SourceDir().Build; from != to {
+		maps = append(maps, "-ffile-prefix-map="+from+"/="+to+"/")
+	}
+	if from, to := b.Layout.BuildDir().Build, neutral.BuildDir().Build; from != to {
+		maps = append(maps, "-ffile-prefix-map="+from+"="+to)
+	}
+	return maps
+}
+
+// searchPath is the PATH of environ with the sbin directories.
+func searchPath(environ []string) string {
+	path := defaultPath
+	for _, kv := range environ {
+		if value, ok := strings.CutPrefix(kv, "PATH="); ok && value != "" {
+			path = value
+		}
+	}
+	dirs := strings.Split(path, ":")
+	for _, dir := range sbinDirs {
+		if !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return strings.Join(dirs, ":")
+}
