@@ -1,5 +1,15 @@
 // SPDX-License-Identifier: MIT
 
+// Package kernel describes one tree of kernel headers on disk: what kernel it
+// is for, what modules for it must be compiled with, and which Debian packages
+// it came from and its modules depend on.
+//
+// It follows the layout that the kernel's own "make modules_prepare" leaves
+// (.config, Module.symvers, include/config, include/generated) and what Debian
+// and Ubuntu add to it (.kernelvariables, CONFIG_VERSION_SIGNATURE). The
+// modules root and the release are inputs: nothing here asks for the running
+// kernel. No value of this package is changed after it is returned, so all of
+// them may be shared by goroutines.
 package kernel
 
 // Tree is one installed or unpacked tree of kernel headers.
@@ -9,6 +19,7 @@ type Tree struct {
 	DebArch   string // Debian architecture: amd64
 	Machine   string // as uname -m says it: x86_64
 	KArch     string // the kernel's ARCH: x86
+	GNUType   string // the prefix of cross tools without its dash: x86_64-linux-gnu
 	BuildDir  string // MODULESROOT/RELEASE/build, not resolved
 	SourceDir string // what BuildDir resolves to
 
@@ -26,18 +37,20 @@ type Tree struct {
 	// lib/modules, or usr/lib/modules where the header package's own
 	// modules/RELEASE/build link lies there.
 	ModulesDir string
-}
 
-// Config is a kernel .config: CONFIG_X to its value as written ("y", "m",
-// "\"text\""); unset ones are absent.
-type Config map[string]string
+	// Warnings are what is odd about the tree without being an obstacle.
+	Warnings []error
+}
 
 // Compiler is what the tree was, and modules must be, compiled with.
 type Compiler struct {
 	Command string // e.g. gcc-12
 	Text    string // CONFIG_CC_VERSION_TEXT, unquoted
-	Package string // the Debian package that ships Command
+	Package string // the Debian package that ships Command; "" where that is unknown
 	Clang   bool
+	Major   string // the compiler's major version as .config has it: "12"; "" where it does not say
+	LLVM    string // make's LLVM= for a clang kernel: "1", or "-14" for versioned tools; "" for gcc
+	Linker  string // "ld.lld" (or ld.lld-14) where the kernel was linked by lld, else ""
 }
 
 // HeaderPackage is what dpkg knows of a tree's package.
