@@ -103,20 +103,22 @@ func runProgram(run func(*exec.Cmd) error, in io.Reader, out io.Writer, argv []s
 		return nil
 	case errors.Is(err, exec.ErrNotFound):
 		return &missingError{program: argv[0]}
-	case stderr.Len() > 0:
-		return fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, bytes.TrimSpace(stderr.Bytes()))
+	case stderr.buf.Len() > 0:
+		return fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, bytes.TrimSpace(stderr.buf.Bytes()))
 	}
 	return fmt.Errorf("%s: %w", strings.Join(argv, " "), err)
 }
 
 // tail keeps the last of what a program says.
-type tail struct{ bytes.Buffer }
+type tail struct {
+	buf bytes.Buffer // a field, not embedded: io.Copy would find its ReadFrom
+}
 
 const tailSize = 1 << 10
 
 func (t *tail) Write(p []byte) (int, error) {
-	t.Buffer.Write(p[max(0, len(p)-tailSize):])
-	t.Next(max(0, t.Len()-tailSize))
+	t.buf.Write(p[max(0, len(p)-tailSize):])
+	t.buf.Next(max(0, t.buf.Len()-tailSize))
 	return len(p), nil
 }
 

@@ -27,21 +27,18 @@ func (r *Reader) Extract(dir string) error {
 	}
 	defer root.Close()
 	x := &extractor{root: root}
-	// Walk does not dress up errors of its callback, so this is done here.
-	var entryErr error
 	err = r.Walk(func(e Entry, content io.Reader) error {
-		if err := x.add(e, content); err != nil {
-			entryErr = fmt.Errorf("%s: member %s: %q: %w", r.name, r.data.name, e.Path, err)
+		var known *memberError
+		err := x.add(e, content)
+		if err != nil && !errors.As(err, &known) {
+			err = fmt.Errorf("%q: %w", e.Path, err)
 		}
-		return entryErr
+		return r.dataError(err)
 	})
 	if err != nil {
 		return err
 	}
-	if err := x.finish(); err != nil {
-		return fmt.Errorf("%s: member %s: %w", r.name, r.data.name, err)
-	}
-	return nil
+	return r.dataError(x.finish())
 }
 
 func checkEmpty(dir string) error {

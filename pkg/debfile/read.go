@@ -94,7 +94,7 @@ func NewReader(src io.ReaderAt, size int64, name string, o *ReadOptions) (*Reade
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if err := r.readControl(admin); err != nil {
-		return nil, fmt.Errorf("%s: member %s: %w", name, admin.name, err)
+		return nil, &memberError{name, admin.name, err}
 	}
 	return r, nil
 }
@@ -211,22 +211,54 @@ type Entry struct {
 
 // Walk calls fn for each entry of the data member, in order, the top directory
 // (Path ".") included if the package has it. It ends with the first error of
-// fn, which it returns as it is. Content must be read within fn. Entries that
-// an honest package cannot have end the walk with an error that names the
-// package, the member and the entry.
+// fn, which it returns as it is. Content must be read within fn; its errors
+// are as Walk's own: they name the package and the member. Entries that an
+// honest package cannot have end the walk with an error.
 func (r *Reader) Walk(fn func(e Entry, content io.Reader) error) error {
 	var fnErr error
 	err := r.walk(r.data, "data.tar", r.options.Limit, func(e Entry, content io.Reader) error {
-		fnErr = fn(e, content)
+		fnErr = fn(e, &contentReader{r, content})
 		return fnErr
 	})
 	if fnErr != nil {
 		return fnErr
 	}
-	if err != nil {
-		return fmt.Errorf("%s: member %s: %w", r.name, r.data.name, err)
+	return r.dataError(err)
+}
+
+// memberError is an error with the package and member in front.
+type memberError struct {
+	file, member string
+	err          error
+}
+
+func (e *memberError) Error() string {
+	return fmt.Sprintf("%s: member %s: %v", e.file, e.member, e.err)
+}
+
+func (e *memberError) Unwrap() error { return e.err }
+
+// dataError says that err, if any, is about the data member, once.
+func (r *Reader) dataError(err error) error {
+	var known *memberError
+	if err == nil || errors.As(err, &known) {
+		return err
 	}
-	return nil
+	return &memberError{r.name, r.data.name, err}
+}
+
+// contentReader reads the content of an entry.
+type contentReader struct {
+	deb *Reader
+	r   io.Reader
+}
+
+func (c *contentReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if err != io.EOF { // which must stay what it is
+		err = c.deb.dataError(err)
+	}
+	return n, err
 }
 
 // walk decompresses a member and gives its entries to fn.
