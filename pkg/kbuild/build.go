@@ -45,12 +45,11 @@ type Build struct {
 	// ExtraSymvers are the symbols of the BUILD_DEPENDS.
 	ExtraSymvers []Symvers
 
-	// Environ is the caller's environment, from which only PATH is taken.
-	// The build sees, and nothing else:
+	// Setenv is added to the environment of the build ("NAME=VALUE") and wins
+	// over what is there. Nothing is inherited; without Setenv the build sees
 	//
-	//   - PATH: the caller's, the sbin directories appended, for a user's own
-	//     PATH on Debian has none
-	//   - HOME=/nonexistent, SHELL=/bin/sh, TMPDIR, LC_ALL=C.UTF-8, TZ=UTC
+	//   - PATH, fixed; HOME=/nonexistent, SHELL=/bin/sh, TMPDIR, LC_ALL=C.UTF-8,
+	//     TZ=UTC
 	//   - what dkms exports: module, module_version, kernelver, arch, CC,
 	//     KERNEL_CC; LD and KERNEL_LD for kernels linked by lld
 	//   - LLVM for kernels compiled by clang
@@ -59,9 +58,6 @@ type Build struct {
 	//   - KBUILD_EXTRA_SYMBOLS if there are ExtraSymvers
 	//   - KCFLAGS and KAFLAGS with -ffile-prefix-map, where the build's
 	//     directories are not those of dkms on a default machine
-	//   - Setenv
-	Environ []string
-	// Setenv is added last and so overrides ("NAME=VALUE").
 	Setenv []string
 	// Epoch is the clock value of the build, for SOURCE_DATE_EPOCH and
 	// KBUILD_BUILD_TIMESTAMP; zero: 1970-01-01.

@@ -3,7 +3,6 @@
 package kbuild
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -101,9 +100,10 @@ func (r *run) foundModules() []string {
 }
 
 // collectSymvers joins the Module.symvers of the directories that modules were
-// built in: kbuild writes one where M= points to, at or above the module.
+// built in: kbuild writes one where M= points to, at or above the module. The
+// paths in it name modules and lead nowhere, so they are made neutral.
 func (r *run) collectSymvers(modules []dkms.Module) error {
-	var text bytes.Buffer
+	var text strings.Builder
 	seen := make(map[string]bool)
 	for _, dir := range symversDirs(modules) {
 		data, err := os.ReadFile(filepath.Join(r.Layout.BuildDir().Host, dir, symversFile))
@@ -124,7 +124,8 @@ func (r *run) collectSymvers(modules []dkms.Module) error {
 		return nil
 	}
 	r.result.Symvers = filepath.Join(r.Out, symversFile)
-	return os.WriteFile(r.result.Symvers, text.Bytes(), 0o644)
+	neutral := strings.ReplaceAll(text.String(), r.Layout.BuildDir().Build+"/", r.Layout.neutral().BuildDir().Build+"/")
+	return os.WriteFile(r.result.Symvers, []byte(neutral), 0o644)
 }
 
 // symversDirs lists the build directory, then those of the modules with their

@@ -19,6 +19,11 @@ import (
 // beside it, as dkms lays them out.
 func (r *run) copySource(ctx context.Context) error {
 	src, dst := r.SourceHost, r.Layout.BuildDir().Host
+	if info, err := os.Stat(src); err != nil {
+		return err
+	} else if !info.IsDir() {
+		return fmt.Errorf("source %s is not a directory", src)
+	}
 	if err := notInside(dst, src); err != nil {
 		return err
 	}
@@ -72,7 +77,7 @@ func copyTree(ctx context.Context, src, dst string) error {
 	var dirs []copied
 	err = filepath.WalkDir(src, func(path string, d fs.DirEntry, err error) error {
 		if err == nil {
-			err = ctx.Err()
+			err = context.Cause(ctx)
 		}
 		if err != nil {
 			return err

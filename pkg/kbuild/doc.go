@@ -12,7 +12,7 @@
 //
 // Where it departs from dkms 3.4.3 on purpose:
 //
-//   - The environment is written down here, not inherited (see [Build.Environ]).
+//   - The environment is written down here, not inherited (see [Build.Setenv]).
 //   - Jobs arrive in MAKEFLAGS, so that commands which do not begin with
 //     "make" are parallel too, and KERNELRELEASE is put only after the word
 //     "make", not into "makefile-thing".

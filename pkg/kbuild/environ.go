@@ -4,24 +4,23 @@ package kbuild
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
 
-var sbinDirs = []string{"/usr/local/sbin", "/usr/sbin", "/sbin"}
-
-const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+// searchPath is the PATH of every build. The caller's would bring in tools of
+// one user, which need that user's HOME as well.
+const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // environ is the whole environment of the build's commands, as documented at
-// [Build.Environ].
+// [Build.Setenv].
 func (b *Build) environ() []string {
 	epoch := b.Epoch
 	if epoch.IsZero() {
 		epoch = time.Unix(0, 0)
 	}
 	env := []string{
-		"PATH=" + searchPath(b.Environ),
+		"PATH=" + searchPath,
 		"HOME=/nonexistent",
 		"SHELL=/bin/sh",
 		"TMPDIR=" + b.Layout.TmpDir.Build,
@@ -72,8 +71,7 @@ func (b *Build) toolchainEnv() []string {
 // information, and so out of the build-id, and out of __FILE__. The compiler
 // tries the last one first.
 func (b *Build) prefixMaps() []string {
-	neutral := b.Layout
-	neutral.DKMSTree, neutral.SourceTree = Same(neutralDKMSTree), Same(neutralSourceTree)
+	neutral := b.Layout.neutral()
 	var maps []string
 	if from, to := b.Layout.SourceDir().Build, neutral.SourceDir().Build; from != to {
 		maps = append(maps, "-ffile-prefix-map="+from+"/="+to+"/")
@@ -82,21 +80,4 @@ func (b *Build) prefixMaps() []string {
 		maps = append(maps, "-ffile-prefix-map="+from+"="+to)
 	}
 	return maps
-}
-
-// searchPath is the PATH of environ with the sbin directories.
-func searchPath(environ []string) string {
-	path := defaultPath
-	for _, kv := range environ {
-		if value, ok := strings.CutPrefix(kv, "PATH="); ok && value != "" {
-			path = value
-		}
-	}
-	dirs := strings.Split(path, ":")
-	for _, dir := range sbinDirs {
-		if !slices.Contains(dirs, dir) {
-			dirs = append(dirs, dir)
-		}
-	}
-	return strings.Join(dirs, ":")
 }

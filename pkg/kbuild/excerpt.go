@@ -44,6 +44,7 @@ var patterns = []struct {
 var (
 	// gutter is what gcc prints below an error: "  12 |   text", "     |  ^".
 	gutter   = regexp.MustCompile(`^\s*\d*\s*\|`)
+	colour   = regexp.MustCompile(`\x1b\[[0-9;]*[A-Za-z]`)
 	entering = regexp.MustCompile(`^make(?:\[\d+\])?: Entering directory '(.*)'$`)
 )
 
@@ -101,12 +102,12 @@ func classify(line string) finding {
 }
 
 // eachLine calls do for the lines of log until it returns false. Lines that
-// are longer than the buffer come in pieces.
+// are longer than the buffer come in pieces; colours are left out.
 func eachLine(log io.Reader, do func(string) bool) error {
 	in := bufio.NewReaderSize(log, 64<<10)
 	for {
 		line, err := in.ReadSlice('\n')
-		if len(line) > 0 && !do(string(bytes.TrimRight(line, "\r\n"))) {
+		if len(line) > 0 && !do(colour.ReplaceAllString(string(bytes.TrimRight(line, "\r\n")), "")) {
 			return nil
 		}
 		switch {

@@ -20,16 +20,15 @@ const lingering = 2 * time.Second
 
 // The shell programs in front of every command. The umask belongs to the
 // process, so a library cannot set it otherwise without touching its caller's.
+// Where our own process is killed the shell alone gets a TERM (Pdeathsig) and
+// takes the others with it; it hears of that because it waits for a job.
 const (
-	runProgram = `umask 022; exec "$@"`
+	prelude    = "umask 022; trap 'kill -KILL 0' TERM\n"
+	runProgram = prelude + `"$@" & wait $!`
 
 	// runCommand evaluates $1 as dkms evaluates MAKE, with those of dkms's
-	// variables that the command may refer to but that are not exported. Where
-	// our own process is killed, the shell alone gets a TERM (Pdeathsig) and
-	// takes the others with it.
-	runCommand = `umask 022
-trap 'kill -KILL 0' TERM
-dkms_tree=$2 source_tree=$3 kernel_source_dir=$4 parallel_jobs=$5
+	// variables that the command may refer to but that are not exported.
+	runCommand = prelude + `dkms_tree=$2 source_tree=$3 kernel_source_dir=$4 parallel_jobs=$5
 eval "$1" & wait $!`
 )
 

@@ -49,6 +49,12 @@ const (
 	neutralSourceTree = "/usr/src"
 )
 
+// neutral is l with dkms's own directories.
+func (l Layout) neutral() Layout {
+	l.DKMSTree, l.SourceTree = Same(neutralDKMSTree), Same(neutralSourceTree)
+	return l
+}
+
 // BuildDir is where the copy of the source is compiled:
 // DKMSTree/NAME/VERSION/build.
 func (l Layout) BuildDir() Path { return l.DKMSTree.Join(l.Name, l.Version, "build") }
