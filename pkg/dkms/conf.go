@@ -3,10 +3,13 @@
 package dkms
 
 // Env is what a dkms.conf sees of the world: the variables that dkms sets
-// before it sources the file. Nothing is taken from the running kernel.
+// before it sources the file. Nothing is taken from the running kernel. Before
+// a kernel is known, the fields about it are empty.
 type Env struct {
 	KernelVersion   string   // $kernelver, e.g. 6.1.0-56-amd64
 	Arch            string   // $arch, as uname -m says it: x86_64, aarch64
+	Module          string   // $module: PACKAGE_NAME, where it is known already
+	ModuleVersion   string   // $module_version: PACKAGE_VERSION, likewise
 	KernelSourceDir string   // $kernel_source_dir, as the build sees it
 	KernelConfig    string   // $kernel_config: include/config/auto.conf, else .config; "" where there is none
 	DKMSTree        string   // $dkms_tree; the build directory is DKMSTree/NAME/VERSION/build
@@ -14,9 +17,9 @@ type Env struct {
 	InstallTree     string   // $install_tree: /lib/modules
 	TmpDir          string   // $tmp_location
 	Jobs            int      // $parallel_jobs
-	OS              string   // $running_distribution: os-release ID and VERSION_ID, e.g. debian12
-	Dir             string   // working directory of the evaluation
-	Environ         []string // environment of commands inside the file, "NAME=VALUE"
+	OS              string   // $running_distribution: os-release ID (or first ID_LIKE), e.g. debian
+	Dir             string   // working directory of the evaluation, default /
+	Environ         []string // environment of the file and its commands, "NAME=VALUE"
 }
 
 // Conf is a dkms.conf evaluated for one kernel, validated.

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+
+// Package dkms reads dkms.conf (in a Debian source package: debian/PKG.dkms),
+// the shell fragment that says how the modules of a source are built.
+//
+// It follows what dkms 3.4.3 does, not only what its manual says. A file is
+// evaluated for one kernel in two passes ([Eval]): it is sourced by a shell,
+// and then every value of a known directive is written out without quotes and
+// read back inside double quotes, so that it is expanded a second time.
+// Existing files depend on that. [Resolve] then applies the rules of the
+// directives and checks the values.
+//
+// The shell is mvdan.cc/sh, inside this process. A dkms.conf is a program: it
+// may loop, fork, and use memory without bound, of which [Eval] bounds only
+// time, the number of commands and their output. A caller that does not trust
+// the file isolates the process that calls Eval, as internal/confeval does.
+//
+// Where bash and this evaluation differ is listed in the table of
+// testdata/odd.txtar. The ones worth knowing: a syntax error is an error (dkms
+// goes on with what came before it); values whose quotes break apart in the
+// second pass run no command; "declare -i" and associative arrays are not
+// known; BASH_SOURCE inside a file that the file sources is still the first.
+package dkms
