@@ -4,6 +4,7 @@ package debfile
 
 import (
 	"archive/tar"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -17,55 +18,45 @@ import (
 	"github.com/gokms/gokms/pkg/control"
 )
 
-// What dpkg-deb --build takes for these fields.
-var (
-	nameRegexp    = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
-	versionRegexp = regexp.MustCompile(`^([0-9]+:)?[0-9][A-Za-z0-9.+~:-]*$`)
-	archRegexp    = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
-	scriptRegexp  = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
-)
-
-// fieldValue is the value of the field of that name, "" when there is none.
-func fieldValue(s control.Stanza, name string) string {
-	for _, f := range s.Fields {
-		if strings.EqualFold(f.Name, name) {
-			return f.Value
-		}
-	}
-	return ""
-}
+// scriptRegexp is what members of the control member may be called.
+var scriptRegexp = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 
 // packageName is what errors call p.
 func packageName(p *Package) string {
-	if name := fieldValue(p.Control, "Package"); name != "" {
+	if name := p.Control.Get("Package"); name != "" {
 		return name
 	}
 	return "without a name"
 }
 
-// checkControl reports what dpkg-deb(1) would refuse in the control member,
-// and returns the conffiles as paths of entries.
-func checkControl(p *Package, entries []entry) ([]string, error) {
-	for _, field := range []struct {
-		name string
-		re   *regexp.Regexp
-	}{{"Package", nameRegexp}, {"Version", versionRegexp}, {"Architecture", archRegexp}} {
-		switch value := fieldValue(p.Control, field.name); {
-		case value == "":
-			return nil, fmt.Errorf("control: no field %s", field.name)
-		case !field.re.MatchString(value):
-			return nil, fmt.Errorf("control: field %s: bad value %q", field.name, value)
-		}
+// controlText is the file control, with Installed-Size. What dpkg-deb(1) would
+// refuse in it is an error.
+func controlText(p *Package, entries []entry) (string, error) {
+	if _, there := p.Control.Lookup("Installed-Size"); there {
+		return "", errors.New("control: field Installed-Size is there already")
 	}
-	if fieldValue(p.Control, "Installed-Size") != "" {
-		return nil, errors.New("control: field Installed-Size is there already")
+	text, err := control.Format(withSize(p.Control, installedSize(entries, p.Scripts)))
+	if err != nil {
+		return "", fmt.Errorf("control: %w", err)
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.Scripts)) {
+	if _, err := control.ParseOne(bytes.NewReader(text), "control"); err != nil {
+		return "", err
+	}
+	// dpkg-deb reads what it would not write: capital letters.
+	if err := control.ValidPackageName(p.Control.Get("Package")); err != nil {
+		return "", fmt.Errorf("control: %w", err)
+	}
+	return string(text), nil
+}
+
+// checkScripts reports names that the control member cannot hold.
+func checkScripts(scripts map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(scripts)) {
 		if !scriptRegexp.MatchString(name) || name == "control" || name == "md5sums" {
-			return nil, fmt.Errorf("control member %q: bad name", name)
+			return fmt.Errorf("control member %q: bad name", name)
 		}
 	}
-	return checkConffiles(p.Scripts["conffiles"], entries)
+	return nil
 }
 
 // checkConffiles wants each line to name a regular file of the package, or one
@@ -89,20 +80,13 @@ func checkConffiles(list string, entries []entry) ([]string, error) {
 }
 
 // controlParts returns the content of the control member by name.
-func controlParts(p *Package, entries []entry, sums string) (map[string]string, error) {
-	text, err := formatStanza(withSize(p.Control, installedSize(entries, p.Scripts)))
-	if err != nil {
-		return nil, fmt.Errorf("control: %w", err)
-	}
-	parts := maps.Clone(p.Scripts)
-	if parts == nil {
-		parts = make(map[string]string)
-	}
-	parts["control"] = string(text)
+func controlParts(scripts map[string]string, text, sums string) map[string]string {
+	parts := map[string]string{"control": text}
+	maps.Copy(parts, scripts)
 	if sums != "" {
 		parts["md5sums"] = sums
 	}
-	return parts, nil
+	return parts
 }
 
 // withSize returns a copy of s with Installed-Size in its usual place, behind
@@ -113,7 +97,7 @@ func withSize(s control.Stanza, size int64) control.Stanza {
 		return strings.EqualFold(f.Name, "Maintainer")
 	})
 	if i < 0 {
-		i = len(s.Fields) - 1
+		i = len(s.Fields) - 1 // behind all of them
 	}
 	return control.Stanza{Fields: slices.Insert(slices.Clone(s.Fields), i+1, field)}
 }

@@ -67,7 +67,7 @@ func TestAccepted(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := fieldValue(r.Control(), "Package"); got != "foo" {
+			if got := r.Control().Get("Package"); got != "foo" {
 				t.Errorf("Package: %q; want foo", got)
 			}
 			var got []string

@@ -52,7 +52,14 @@ func write(w io.Writer, p *Package, o *Options) error {
 	if err != nil {
 		return err
 	}
-	conffiles, err := checkControl(p, entries)
+	text, err := controlText(p, entries)
+	if err != nil {
+		return err
+	}
+	if err := checkScripts(p.Scripts); err != nil {
+		return err
+	}
+	conffiles, err := checkConffiles(p.Scripts["conffiles"], entries)
 	if err != nil {
 		return err
 	}
@@ -62,10 +69,7 @@ func write(w io.Writer, p *Package, o *Options) error {
 		return err
 	}
 	defer data.file.Close()
-	parts, err := controlParts(p, entries, md5sums(sums, conffiles))
-	if err != nil {
-		return err
-	}
+	parts := controlParts(p.Scripts, text, md5sums(sums, conffiles))
 	admin, err := o.spool(compression, func(w io.Writer) error { return writeControl(w, parts, p) })
 	if err != nil {
 		return err

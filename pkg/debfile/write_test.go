@@ -90,7 +90,7 @@ func TestWriteControl(t *testing.T) {
 	}
 	// 14 directories, a link and 7 files that hold something, x.ko 3 of
 	// them; DEBIAN and three members in it.
-	if got := fieldValue(r.Control(), "Installed-Size"); got != "28" {
+	if got := r.Control().Get("Installed-Size"); got != "28" {
 		t.Errorf("Installed-Size: %s; want 28", got)
 	}
 	parts := r.ControlFiles()
@@ -176,9 +176,12 @@ func TestWriteErrors(t *testing.T) {
 		{"late_clock", func(p *Package) { p.ModTime = time.Unix(1<<33, 0) }, "want one from 1970 to 2242"},
 		{"compression", func(p *Package) { p.Compression = "rar" }, `unknown compression "rar"`},
 		{"no_package", setField("Package", ""), "write package without a name: control: no field Package"},
-		{"bad_package", setField("Package", "Foo_x"), `control: field Package: bad value "Foo_x"`},
+		{"bad_package", setField("Package", "Foo_x"), `control:1: field Package: character '_' in package name`},
+		{"capital_package", setField("Package", "Foo"), `control: character 'F' in package name "Foo"`},
+		{"newline_in_field", setField("Section", "x\n\nPackage: y"), `control: format control data: field Section: empty line`},
+		{"no_fields", func(p *Package) { p.Control = control.Stanza{} }, "control: no field Package"},
 		{"no_version", setField("Version", ""), "control: no field Version"},
-		{"bad_version", setField("Version", "a 1"), `control: field Version: bad value "a 1"`},
+		{"bad_version", setField("Version", "a 1"), `control:2: field Version: version "a 1"`},
 		{"no_arch", setField("Architecture", ""), "control: no field Architecture"},
 		{"installed_size", setField("Installed-Size", "3"), "control: field Installed-Size is there already"},
 		{"script_name", func(p *Package) { p.Scripts["../x"] = "" }, `control member "../x": bad name`},
@@ -207,13 +210,11 @@ func addFile(f File) func(*Package) {
 
 func setField(name, value string) func(*Package) {
 	return func(p *Package) {
-		for i := range p.Control.Fields {
-			if p.Control.Fields[i].Name == name {
-				p.Control.Fields[i].Value = value
-				return
-			}
+		if value == "" {
+			p.Control.Del(name)
+			return
 		}
-		p.Control.Fields = append(p.Control.Fields, control.Field{Name: name, Value: value})
+		p.Control.Set(name, value)
 	}
 }
 
@@ -263,19 +264,26 @@ func (w *fullWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestWriteFull lets the disk be full at each byte of the package.
+// TestWriteFull lets the disk be full at each byte of the archive, those that
+// pad a member included.
 func TestWriteFull(t *testing.T) {
 	t.Parallel()
-	p := testPackage(Zstd)
-	p.Files, p.Scripts = p.Files[:1], nil
-	size := len(mustWrite(t, p, nil))
+	write := func(n int) error {
+		return writeArchive(&fullWriter{n}, testClock, []member{
+			{"odd", 3, strings.NewReader("abc")}, {"even", 2, strings.NewReader("ab")}, {"end", 1, strings.NewReader("a")},
+		})
+	}
+	const size = 8 + 3*60 + 4 + 2 + 2
 	for n := range size {
-		if err := Write(&fullWriter{n}, p, nil); !errors.Is(err, syscall.ENOSPC) {
-			t.Fatalf("full at byte %d of %d: %v; want ENOSPC", n, size, err)
+		if err := write(n); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("full at byte %d of %d: %v; want ENOSPC", n, size, err)
 		}
 	}
-	if err := Write(&fullWriter{size}, p, nil); err != nil {
+	if err := write(size); err != nil {
 		t.Errorf("exactly enough room: %v", err)
+	}
+	if err := Write(&fullWriter{200}, testPackage(Zstd), nil); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("Write: %v; want ENOSPC", err)
 	}
 }
 
