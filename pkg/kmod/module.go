@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: MIT
 
+// Package kmod reads one compiled Linux kernel module: what modinfo(8) shows
+// of it, the symbols it needs and exports with their CRCs, whether it carries a
+// signature, debug information or BTF. It also strips one.
+//
+// A module is a relocatable ELF file for one of Debian's kernel architectures
+// (include/linux/module.h and elf(5)), plain or compressed by gzip, xz or zstd.
+// What is read may come from anywhere: broken files give errors, sizes are
+// bounded. A [File] is not changed after it is returned and holds nothing open.
 package kmod
 
 // Info is the .modinfo section of a module, as modinfo(8) shows it.
