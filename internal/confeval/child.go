@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+
+package confeval
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gokms/gokms/pkg/dkms"
+)
+
+// childName is argv[0] of the child.
+const childName = "gokms-confeval"
+
+// MaybeChild takes over and never returns if this process is the child.
+func MaybeChild() {
+	if len(os.Args) != 1 || os.Args[0] != childName {
+		return
+	}
+	if err := child(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// child evaluates one request. Its own errors are no answer.
+func child() error {
+	var req request
+	if err := json.NewDecoder(os.Stdin).Decode(&req); err != nil {
+		return fmt.Errorf("read request: %w", err)
+	}
+	if err := limit(req.Limits); err != nil {
+		return err
+	}
+	if dir := req.Input.Env.Dir; dir != "" {
+		if err := os.Chdir(dir); err != nil {
+			return err
+		}
+	}
+	var answer response
+	values, err := dkms.Eval(context.Background(), req.Input)
+	if err != nil {
+		answer.Error = wire(err)
+	} else {
+		answer.Values = values
+	}
+	return json.NewEncoder(os.Stdout).Encode(answer)
+}
+
+// limit bounds this process and those it starts.
+func limit(l Limits) error {
+	debug.SetMemoryLimit(int64(min(l.Memory/2, math.MaxInt64)))
+	size, err := addressSpace()
+	if err != nil {
+		return err
+	}
+	tasks, err := tasksOfUser()
+	if err != nil {
+		return err
+	}
+	for _, r := range []struct {
+		resource int
+		value    uint64
+	}{
+		{unix.RLIMIT_AS, size + l.Memory},
+		{unix.RLIMIT_CPU, l.CPU},
+		{unix.RLIMIT_FSIZE, uint64(l.Output)},
+		{unix.RLIMIT_NPROC, tasks + l.Processes},
+		{unix.RLIMIT_CORE, 0},
+	} {
+		// Go restores a soft RLIMIT_NOFILE of its own only; the others pass on.
+		limit := unix.Rlimit{Cur: r.value, Max: r.value}
+		var now unix.Rlimit
+		if err := unix.Getrlimit(r.resource, &now); err == nil && now.Max < r.value {
+			limit.Cur, limit.Max = now.Max, now.Max
+		}
+		if err := unix.Setrlimit(r.resource, &limit); err != nil {
+			return fmt.Errorf("set limit %d: %w", r.resource, err)
+		}
+	}
+	return nil
+}
+
+// addressSpace is what this process has mapped already, in bytes: the Go
+// runtime reserves some, and the race detector terabytes.
+func addressSpace() (uint64, error) {
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0, err
+	}
+	pages, _, _ := strings.Cut(string(text), " ")
+	n, err := strconv.ParseUint(pages, 10, 64)
+	return n * uint64(os.Getpagesize()), err
+}
+
+// tasksOfUser counts the threads that the user of this process has, here and
+// elsewhere: RLIMIT_NPROC counts them all.
+func tasksOfUser() (uint64, error) {
+	procs, err := os.ReadDir("/proc")
+	if err != nil {
+		return 0, err
+	}
+	var n uint64
+	for _, p := range procs {
+		if p.Name()[0] < '0' || p.Name()[0] > '9' {
+			continue
+		}
+		var st syscall.Stat_t
+		if syscall.Stat("/proc/"+p.Name(), &st) != nil || int(st.Uid) != os.Getuid() {
+			continue
+		}
+		if threads, err := os.ReadDir("/proc/" + p.Name() + "/task"); err == nil {
+			n += uint64(len(threads))
+		}
+	}
+	return n, nil
+}
+
+// hasCapability tells whether this process has a capability(7) in effect.
+func hasCapability(c uint) bool {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return false
+	}
+	for _, line := range strings.Split(string(text), "\n") {
+		if value, ok := strings.CutPrefix(line, "CapEff:"); ok {
+			set, err := strconv.ParseUint(strings.TrimSpace(value), 16, 64)
+			return err == nil && set&(1<<c) != 0
+		}
+	}
+	return false
+}

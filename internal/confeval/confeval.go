@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT
+
+// Package confeval evaluates a dkms.conf in a limited child process. A
+// dkms.conf is a program; in the child it can use only so much memory, time
+// and processes, and where the caller is root it runs as nobody, able to read
+// what root can read but to write nothing of root's. Whatever it started is
+// gone when [Run] returns.
+//
+// The child is the running binary itself under another name: main, and
+// TestMain of tests that evaluate, call [MaybeChild] first.
+package confeval
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gokms/gokms/pkg/dkms"
+	"github.com/gokms/gokms/pkg/textfile"
+)
+
+// Limits bound the child. A field that is 0 has its default. What one process
+// does is bounded by [dkms.Limits] as well.
+type Limits struct {
+	Wall      time.Duration // default 10 s
+	Memory    uint64        // address space in bytes, default 1 GiB
+	CPU       uint64        // seconds, of each process; default 10
+	Processes uint64        // at a time, default 256
+	Output    int64         // largest file and answer in bytes, default 16 MiB
+}
+
+func (l Limits) withDefaults() Limits {
+	def := func(v *uint64, d uint64) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	if l.Wall == 0 {
+		l.Wall = 10 * time.Second
+	}
+	if l.Output == 0 {
+		l.Output = 16 << 20
+	}
+	def(&l.Memory, 1<<30)
+	def(&l.CPU, 10)
+	def(&l.Processes, 256)
+	return l
+}
+
+// request is what the child reads from its standard input.
+type request struct {
+	Input  dkms.Input
+	Limits Limits
+}
+
+// response is what it writes to its standard output.
+type response struct {
+	Values *dkms.Values
+	Error  *wireError
+}
+
+// wireError is an error as it crosses the border.
+type wireError struct {
+	File  string
+	Line  int
+	Text  string
+	Cure  string
+	Limit string // of a dkms.LimitError
+}
+
+// Run evaluates in in a child. Errors are those of [dkms.Eval], or a
+// [*textfile.Error] that names the first file and wraps a [*dkms.LimitError]
+// where the child was ended by force.
+func Run(ctx context.Context, in dkms.Input, limits Limits) (*dkms.Values, error) {
+	if len(in.Files) == 0 {
+		return nil, errors.New("no dkms.conf to evaluate")
+	}
+	limits = limits.withDefaults()
+	in.Limits.Time = limits.Wall
+	text, err := json.Marshal(request{Input: in, Limits: limits})
+	if err != nil {
+		return nil, err
+	}
+	// The inner limit speaks first, the outer one cannot be dodged.
+	deadline, cancel := context.WithTimeoutCause(ctx, limits.Wall+500*time.Millisecond,
+		&dkms.LimitError{What: "ran for more than " + limits.Wall.String()})
+	defer cancel()
+	answer, err := run(deadline, text, limits)
+	if cause := context.Cause(deadline); cause != nil {
+		err = cause
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, &textfile.Error{File: in.Files[0].Path, Err: err}
+	}
+	if answer.Error != nil {
+		return nil, answer.Error.unwire()
+	}
+	return answer.Values, nil
+}
+
+// run starts the child with as little power as the caller may give it: what
+// the caller may not do to it is left out.
+func run(ctx context.Context, request []byte, limits Limits) (*response, error) {
+	var err error
+	for _, attr := range attrs() {
+		cmd := exec.CommandContext(ctx, "/proc/self/exe")
+		cmd.Args = []string{childName}
+		cmd.Dir = "/"
+		cmd.Stdin = bytes.NewReader(request)
+		cmd.SysProcAttr = attr
+		var answer *response
+		if answer, err = talk(cmd, limits); err == nil || !cannotStart(err) {
+			return answer, err
+		}
+	}
+	return nil, err
+}
+
+// startError is an error of the start of the child.
+type startError struct{ error }
+
+func (e *startError) Unwrap() error { return e.error }
+
+// cannotStart tells whether another way of starting the child may work.
+func cannotStart(err error) bool {
+	_, start := errors.AsType[*startError](err)
+	return start && (errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) ||
+		errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EUSERS))
+}
+
+// talk runs the child and reads its answer.
+func talk(cmd *exec.Cmd, limits Limits) (*response, error) {
+	// The death signal of the parent's is that of its thread.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	stdout := &bounded{max: limits.Output}
+	stderr := &bounded{max: 64 << 10}
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
+	if err := cmd.Start(); err != nil {
+		return nil, &startError{fmt.Errorf("start evaluation: %w", err)}
+	}
+	err := cmd.Wait()
+	// What is left of the process group, where there is no PID namespace.
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	var answer response
+	if json.Unmarshal(stdout.Bytes(), &answer) == nil && (answer.Values != nil || answer.Error != nil) {
+		return &answer, nil
+	}
+	return nil, died(err, stderr.String(), limits)
+}
+
+// died explains a child that gave no answer.
+func died(err error, stderr string, limits Limits) error {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	switch {
+	case strings.Contains(stderr, "out of memory") || strings.Contains(stderr, "cannot allocate memory"):
+		return &dkms.LimitError{What: fmt.Sprintf("used more than %d MiB of memory", limits.Memory>>20)}
+	case ok && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGXCPU:
+		return &dkms.LimitError{What: fmt.Sprintf("computed for more than %d seconds", limits.CPU)}
+	case strings.Contains(stderr, "newosproc") || strings.Contains(stderr, "pthread_create"):
+		return &dkms.LimitError{What: fmt.Sprintf("ran more than %d processes", limits.Processes)}
+	case ok:
+		line, _, _ := strings.Cut(strings.TrimSpace(stderr), "\n")
+		return fmt.Errorf("evaluation ended without an answer: %w: %s", err, line)
+	case err != nil:
+		return err
+	}
+	return errors.New("evaluation ended without an answer")
+}
+
+// bounded is a buffer that takes so much and drops the rest.
+type bounded struct {
+	bytes.Buffer
+	max int64
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if room := b.max - int64(b.Len()); room > 0 {
+		b.Buffer.Write(p[:min(int64(len(p)), room)])
+	}
+	return len(p), nil
+}
+
+// ReadFrom hides that of bytes.Buffer, which has no bound.
+func (b *bounded) ReadFrom(r io.Reader) (int64, error) {
+	return io.Copy(struct{ io.Writer }{b}, r)
+}
+
+// wire makes err plain data.
+func wire(err error) *wireError {
+	w := &wireError{Text: err.Error()}
+	if e, ok := errors.AsType[*textfile.Error](err); ok {
+		w.File, w.Line, w.Text = e.File, e.Line, e.Err.Error()
+	}
+	if e, ok := errors.AsType[*dkms.LimitError](err); ok {
+		w.Limit = e.What
+	}
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		w.Cure = h.Hint()
+	}
+	return w
+}
+
+// unwire is the error again, with its type and position.
+func (w *wireError) unwire() error {
+	var err error = &Error{Text: w.Text, Cure: w.Cure}
+	if w.Limit != "" {
+		err = &dkms.LimitError{What: w.Limit}
+	}
+	return &textfile.Error{File: w.File, Line: w.Line, Err: err}
+}
+
+// Error is an error of the evaluation, as the child told it.
+type Error struct{ Text, Cure string }
+
+// Error returns Text.
+func (e *Error) Error() string { return e.Text }
+
+// Hint returns the cure, "" if there is none.
+func (e *Error) Hint() string { return e.Cure }
+
+// attrs are the ways to start the child, the tightest first.
+func attrs() []*syscall.SysProcAttr {
+	base := func() *syscall.SysProcAttr {
+		return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	}
+	var all []*syscall.SysProcAttr
+	if os.Geteuid() != 0 {
+		isolated := base()
+		isolated.Cloneflags = syscall.CLONE_NEWUSER | syscall.CLONE_NEWPID
+		isolated.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Geteuid(), HostID: os.Geteuid(), Size: 1}}
+		isolated.GidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getegid(), HostID: os.Getegid(), Size: 1}}
+		return append(all, isolated, base())
+	}
+	for _, flags := range []uintptr{syscall.CLONE_NEWPID, 0} {
+		dropped := base()
+		dropped.Cloneflags = flags
+		dropped.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+		if hasCapability(capDACReadSearch) {
+			dropped.AmbientCaps = []uintptr{capDACReadSearch}
+		}
+		all = append(all, dropped)
+	}
+	return append(all, base())
+}
+
+const (
+	nobody           = 65534 // Policy 9.2.2
+	capDACReadSearch = 2     // capabilities(7)
+)

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+
+package confeval
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gokms/gokms/pkg/dkms"
+	"github.com/gokms/gokms/pkg/textfile"
+)
+
+func TestMain(m *testing.M) {
+	MaybeChild()
+	os.Exit(m.Run())
+}
+
+func input(text string) dkms.Input {
+	return dkms.Input{
+		Files: []dkms.File{{Path: "dkms.conf", Text: []byte(text)}},
+		Env:   dkms.Env{KernelVersion: "6.1.0-0-none", Arch: "x86_64", Dir: "/"},
+	}
+}
+
+func TestRun(t *testing.T) {
+	v, err := Run(t.Context(), input("PACKAGE_NAME=a\nPACKAGE_VERSION=$(echo 1.$kernelver)\n"), Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := v.Get("PACKAGE_NAME") + "/" + v.Get("PACKAGE_VERSION"); got != "a/1.6.1.0-0-none" {
+		t.Errorf("name/version = %s", got)
+	}
+}
+
+func TestErrorsKeepTheirPlace(t *testing.T) {
+	_, err := Run(t.Context(), input("PACKAGE_NAME=a\nif\n"), Limits{})
+	e, ok := errors.AsType[*textfile.Error](err)
+	if !ok || e.File != "dkms.conf" || e.Line < 2 {
+		t.Errorf("Run() = %v; want an error at dkms.conf:2 or below", err)
+	}
+}
+
+// TestHostile evaluates files that never end or never have enough. Each must
+// end in a limit that names the file, soon, and leave no process.
+func TestHostile(t *testing.T) {
+	for _, tt := range []struct{ name, text string }{
+		{"endless loop", "while :; do :; done"},
+		{"endless program", "sleep 1000"},
+		{"doubling", "x=0123456789abcdef; while :; do x=$x$x; done"},
+		{"recursion", "f() { f; }; f"},
+		{"fork bomb of the shell", "f() { f | f; }; f"},
+		{"fork bomb of bash", "bash -c 'f() { f | f & }; f; sleep 1000'"},
+		{"endless output", "x=$(yes)"},
+		{"computing program", "awk 'BEGIN { while (1) x++ }'"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			start := time.Now()
+			marker := fmt.Sprintf("GOKMS_TEST_MARKER=%d", start.UnixNano())
+			in := input("export " + marker + "\n" + tt.text + "\nPACKAGE_NAME=a\nPACKAGE_VERSION=1\n")
+			_, err := Run(t.Context(), in, Limits{Wall: 2 * time.Second, CPU: 2, Processes: 64, Memory: 256 << 20})
+			e, ok := errors.AsType[*dkms.LimitError](err)
+			if !ok || !strings.HasPrefix(err.Error(), "dkms.conf") {
+				t.Errorf("Run() = %v; want a limit that names dkms.conf", err)
+			} else {
+				t.Logf("%.1f s: %s", time.Since(start).Seconds(), e.What)
+			}
+			expectGone(t, marker)
+		})
+	}
+}
+
+func TestDaemonIsGone(t *testing.T) {
+	marker := fmt.Sprintf("GOKMS_TEST_MARKER=%d", time.Now().UnixNano())
+	in := input("export " + marker + "\nsetsid -f sleep 1000\nPACKAGE_NAME=a\nPACKAGE_VERSION=1\n")
+	if _, err := Run(t.Context(), in, Limits{Wall: 5 * time.Second}); err != nil {
+		t.Logf("Run() = %v", err)
+	}
+	expectGone(t, marker)
+}
+
+// expectGone fails if a process has marker in its environment.
+func expectGone(t *testing.T, marker string) {
+	t.Helper()
+	var left []string
+	for range 50 {
+		left = nil
+		files, err := filepath.Glob("/proc/[0-9]*/environ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			if text, err := os.ReadFile(f); err == nil && strings.Contains(string(text), marker) {
+				left = append(left, f)
+			}
+		}
+		if len(left) == 0 {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Errorf("processes left: %v", left)
+}
+
+func TestRootIsNobodyButReadsAll(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root has power to drop")
+	}
+	dir := t.TempDir()
+	secret, target := filepath.Join(dir, "secret"), filepath.Join(dir, "target")
+	if err := os.WriteFile(secret, []byte("42"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf("PACKAGE_NAME=a\nPACKAGE_VERSION=$(cat %s)\n( : > %s ) 2>/dev/null\nMAKE=$(id -u)\n", secret, target)
+	v, err := Run(t.Context(), input(text), Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.Get("PACKAGE_VERSION") != "42" || v.Get("MAKE") != "65534" {
+		t.Errorf("version %q, user %q; want 42, 65534", v.Get("PACKAGE_VERSION"), v.Get("MAKE"))
+	}
+	if _, err := os.Stat(target); err == nil {
+		t.Error("a dkms.conf could write a file of root's")
+	}
+}
+
+func TestChildNameAloneDoesNotServe(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe)
+	cmd.Args = []string{childName}
+	cmd.Stdin = strings.NewReader("not JSON")
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "read request") {
+		t.Errorf("child on garbage: %v: %s", err, out)
+	}
+}
+
+func BenchmarkRun(b *testing.B) {
+	for b.Loop() {
+		if _, err := Run(b.Context(), input("PACKAGE_NAME=a\nPACKAGE_VERSION=1\n"), Limits{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
