@@ -44,6 +44,7 @@ var makefiles = []struct {
 	{"ifeq", "X=1\nifeq ($(X),1)\nCC=a\nendif\n", "", "a"},
 	{"nested", "ifdef X\nifndef Y\nCC=a\nelse\nCC=b\nendif\nelse\nCC=c\nendif\n", "", "c"},
 	{"nested live", "ifdef X\nifndef Y\nCC=a\nelse\nCC=b\nendif\nelse\nCC=c\nendif\n", "X=1", "a"},
+	{"nested dead else", "ifdef X\nifdef Y\nCC=a\nelse\nCC=b\nendif\nendif\n", "", ""},
 	{"comment", "# CC=a\nCC=b # c\n", "", "b"},
 	{"dollar", "CC=a$$b\n", "", "a$b"},
 	{"dollar kept by immediate", "CC:=a$$b\n", "", "a$b"},

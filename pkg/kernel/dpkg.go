@@ -13,9 +13,9 @@ import (
 	"strings"
 )
 
-// queryFormat asks dpkg-query for one line of fields and then the package's
-// file list (a virtual field since dpkg 1.19.3), each beginning with a space.
-const queryFormat = `${Package}\t${Version}\t${source:Package}\t${source:Version}\t${Architecture}\t${db:Status-Status}\n${db-fsys:Files}\n`
+// queryFormat asks dpkg-query for one line. The file list is asked for with -L:
+// ${db-fsys:Files} makes it read those of all packages.
+const queryFormat = `${Package}\t${Version}\t${source:Package}\t${source:Version}\t${Architecture}\t${db:Status-Status}\n`
 
 // installedPackage is what dpkg-query says of one package.
 type installedPackage struct {
@@ -43,45 +43,48 @@ func (o *Options) output(cmd *exec.Cmd) (string, error) {
 	return stdout.String(), nil
 }
 
-// query asks dpkg's database for a package whose files are on disk. nil: dpkg
-// knows of none.
-func (o *Options) query(name string) (*installedPackage, error) {
+// dpkgQuery runs dpkg-query on o's database.
+func (o *Options) dpkgQuery(args ...string) (string, error) {
 	cmd := exec.Command("dpkg-query")
 	if o.AdminDir != "" {
 		cmd.Args = append(cmd.Args, "--admindir="+o.AdminDir)
 	}
-	cmd.Args = append(cmd.Args, "-W", "-f="+queryFormat, name)
-	out, err := o.output(cmd)
+	cmd.Args = append(cmd.Args, args...)
+	return o.output(cmd)
+}
+
+// query asks dpkg's database for a package whose files are on disk. nil: dpkg
+// knows of none.
+func (o *Options) query(name string) (*installedPackage, error) {
+	out, err := o.dpkgQuery("-W", "-f="+queryFormat, name)
 	if exitCode(err) == 1 {
 		return nil, nil // no package of that name
 	}
 	if err != nil {
 		return nil, err
 	}
-	return parseQuery(out)
+	p, err := parseQuery(out)
+	if p == nil {
+		return nil, err
+	}
+	out, err = o.dpkgQuery("-L", p.Name+":"+p.arch)
+	p.files = strings.Split(out, "\n")
+	return p, err
 }
 
+// parseQuery finds the line of a package that is on disk: one name can be
+// known for several architectures.
 func parseQuery(out string) (*installedPackage, error) {
-	var found, p *installedPackage
-	for line := range strings.SplitSeq(out, "\n") {
-		switch {
-		case strings.HasPrefix(line, " /"):
-			if p != nil {
-				p.files = append(p.files, line[1:])
-			}
-		case strings.TrimSpace(line) != "":
-			f := strings.Split(line, "\t")
-			if len(f) != 6 {
-				return nil, fmt.Errorf("dpkg-query printed %q", line)
-			}
-			p = nil
-			if onDisk(f[5]) {
-				p = &installedPackage{HeaderPackage: HeaderPackage{f[0], f[1], f[2], f[3]}, arch: f[4]}
-				found = p
-			}
+	for line := range strings.Lines(out) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if len(f) != 6 {
+			return nil, fmt.Errorf("dpkg-query printed %q", line)
+		}
+		if onDisk(f[5]) {
+			return &installedPackage{HeaderPackage: HeaderPackage{f[0], f[1], f[2], f[3]}, arch: f[4]}, nil
 		}
 	}
-	return found, nil
+	return nil, nil
 }
 
 // onDisk says whether a package of that dpkg status has all of its files in
@@ -118,6 +121,7 @@ func (t *Tree) setHeader(root string, o *Options) (debArch string) {
 	p, err := o.query(name)
 	if err != nil {
 		t.Warnings = append(t.Warnings, err)
+		return ""
 	}
 	if p == nil {
 		return ""

@@ -180,6 +180,7 @@ func TestList(t *testing.T) {
 		"lib/modules/6.1.0-54-amd64/build":         "-> /usr/src/gone",
 		"lib/modules/6.1.0-53-amd64/build/":        "",
 		"lib/modules/README":                       "",
+		"lib/modules/a b/build/include/":           "",
 	}
 	want := []string{"6.1.0-9-amd64", "6.1.0-56-amd64", "6.1.0-56-rt-amd64", "6.12.9+bpo-amd64"}
 	for _, r := range want {
@@ -214,28 +215,39 @@ func dpkg(out string, err error) func(*exec.Cmd) error {
 }
 
 func TestHeaderPackage(t *testing.T) {
-	const fields = "linux-headers-6.1.0-56-amd64\t6.1.192-2\tlinux\t6.1.192-2\tamd64\t%s\n"
-	const src = " /usr/src/linux-headers-6.1.0-56-amd64\n"
+	const fields = "linux-headers-6.1.0-56-amd64\t6.1.192-2\tlinux\t6.1.192-2\tamd64\tinstalled\n"
+	const src = "/usr/src/linux-headers-6.1.0-56-amd64\n"
 	for _, tt := range []struct {
 		name, out string
 		err       error
+		list      string // of -L
 		want      string // version, modules dir, warnings or error
 	}{
-		{"debian 12", fmt.Sprintf(fields, "installed") + " /lib\n /lib/modules/" + rel + "/build\n" + src, nil, "linux 6.1.192-2 lib/modules []"},
-		{"merged", fmt.Sprintf(fields, "installed") + " /usr/lib/modules/" + rel + "/build\n" + src, nil, "linux 6.1.192-2 usr/lib/modules []"},
-		{"unpacked", fmt.Sprintf(fields, "unpacked") + src, nil, "linux 6.1.192-2 lib/modules []"},
-		{"removed", fmt.Sprintf(fields, "config-files"), nil, "  lib/modules []"},
-		{"unknown", "", exitError(1), "  lib/modules []"},
-		{"another's tree", fmt.Sprintf(fields, "installed") + " /usr/src/other\n", nil, "  lib/modules [SRC: not a directory of the installed package linux-headers-" + rel + "]"},
-		{"broken database", "", exitError(2), "  lib/modules [dpkg-query --admindir=DB -W -f=FORMAT linux-headers-" + rel + ": exit status 2]"},
-		{"garbage", "hello\n", nil, `  lib/modules [dpkg-query printed "hello"]`},
-		{"foreign twin", fmt.Sprintf(fields, "installed") + src + "\n" + "linux-headers-6.1.0-56-amd64\t\t\t\ti386\tnot-installed\n\n", nil, "linux 6.1.192-2 lib/modules []"},
-		{"wrong architecture", strings.Replace(fmt.Sprintf(fields, "installed"), "\tamd64", "\tarm64", 1) + src, nil,
+		{"debian 12", fields, nil, "/lib\n/lib/modules/" + rel + "/build\n" + src, "linux 6.1.192-2 lib/modules []"},
+		{"merged", fields, nil, "/usr/lib/modules/" + rel + "/build\n" + src, "linux 6.1.192-2 usr/lib/modules []"},
+		{"unpacked", strings.Replace(fields, "installed", "unpacked", 1), nil, src, "linux 6.1.192-2 lib/modules []"},
+		{"removed", strings.Replace(fields, "installed", "config-files", 1), nil, src, "  lib/modules []"},
+		{"unknown", "", exitError(1), "", "  lib/modules []"},
+		{"another's tree", fields, nil, "/usr/src/other\n", "  lib/modules [SRC: not a directory of the installed package linux-headers-" + rel + "]"},
+		{"broken database", "", exitError(2), "", "  lib/modules [dpkg-query --admindir=DB -W -f=FORMAT linux-headers-" + rel + ": exit status 2]"},
+		{"no list", fields, nil, "fail", "  lib/modules [dpkg-query --admindir=DB -L linux-headers-" + rel + ":amd64: exit status 1]"},
+		{"garbage", "hello\n", nil, "", `  lib/modules [dpkg-query printed "hello\n"]`},
+		{"foreign twin", "linux-headers-6.1.0-56-amd64\t\t\t\ti386\tnot-installed\n" + fields, nil, src, "linux 6.1.192-2 lib/modules []"},
+		{"wrong architecture", strings.Replace(fields, "\tamd64", "\tarm64", 1), nil, src,
 			"SRC/include/config/auto.conf: configured for amd64, but package linux-headers-" + rel + " is for arm64"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := headers(rel, nil).make(t)
-			k, err := Open(dir+"/lib/modules", rel, &Options{AdminDir: "DB", Run: dpkg(tt.out, tt.err)})
+			run := func(c *exec.Cmd) error {
+				switch {
+				case c.Args[2] == "-W":
+					return dpkg(tt.out, tt.err)(c)
+				case tt.list == "fail":
+					return exitError(1)
+				}
+				return dpkg(tt.list, nil)(c)
+			}
+			k, err := Open(dir+"/lib/modules", rel, &Options{AdminDir: "DB", Run: run})
 			got := fmt.Sprint(err)
 			if err == nil {
 				got = fmt.Sprintf("%s %s %s %v", k.Header.Source, k.Header.SourceVersion, k.ModulesDir, k.Warnings)

@@ -113,7 +113,7 @@ func TestOracleMake(t *testing.T) {
 		if err != nil {
 			continue // more than this parser reads
 		}
-		if _, err := vars.value("CC"); err != nil || tt.in == "" {
+		if _, err := vars.value("CC"); err != nil || tt.want == "" {
 			continue // make's own CC is cc
 		}
 		// make's built-in CC is not there while .kernelvariables is read
