@@ -41,6 +41,7 @@ func full(f *testELF) *testELF {
 		{name: "__ksymtab_strings", data: "plain\x00\x00gpl\x00\x00ns\x00SPACE\x00"},
 		{name: ".note.gnu.build-id", data: f.u32(4) + f.u32(3) + f.u32(3) + "GNU\x00abc\x00", kind: elf.SHT_NOTE},
 		{name: ".debug_info", data: "x"},
+		{name: ".gplsection", data: "x"},
 		{name: ".BTF", data: "x"},
 	}
 	f.symbols = []testSymbol{
@@ -57,6 +58,7 @@ func full(f *testELF) *testELF {
 		{name: "__kstrtabns_ns", section: "__ksymtab_strings", value: 15},
 		{name: "__crc_ns", section: "__kcrctab_gpl", value: 4},
 		{name: "__ksymtab_nocrc", section: "__ksymtab"},
+		{name: "__ksymtab_of_gpl", section: ".gplsection"},
 	}
 	return f
 }
@@ -79,7 +81,7 @@ func TestReadSymbols(t *testing.T) {
 			Needs: []Need{{Name: "local"}, {"kmalloc", 0x22222222, true, false}, {long, 0x33333333, true, false},
 				{Name: "maybe", Weak: true}},
 			Exports: []Export{{"plain", 0x44444444, true, false, ""}, {"gpl", 0x77777777, true, true, ""},
-				{"ns", 0x66666666, true, true, "SPACE"}, {Name: "nocrc"}},
+				{"ns", 0x66666666, true, true, "SPACE"}, {Name: "nocrc"}, {Name: "of_gpl"}},
 		}
 		diff := cmp.Diff(want, m, cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".info" || p.Last().String() == ".Order" }, cmp.Ignore()))
 		if diff != "" || m.Order != want.Order {
@@ -124,7 +126,7 @@ func TestReadRefuses(t *testing.T) {
 		{"short crc", odd(set("__kcrctab_gpl", "1234567")), `exported symbol "ns": CRC lies outside of its section`},
 		{"crc outside", odd(set("__kcrctab_gpl", "1")), `exported symbol "ns": __crc_ns lies outside of its section`},
 		{"note", odd(set(".note.gnu.build-id", "1")), "section .note.gnu.build-id is not a GNU note"},
-		{"note too short", odd(set(".note.gnu.build-id", "\x04\x00\x00\x00\xff\xff\xff\xff\x03\x00\x00\x00GNU\x00abc")), "section .note.gnu.build-id is truncated"},
+		{"note too short", odd(set(".note.gnu.build-id", "\x04\x00\x00\x00\x05\x00\x00\x00\x03\x00\x00\x00GNU\x00abc")), "section .note.gnu.build-id is truncated"},
 		{"signature", []byte(signed), "signature is longer than the file"},
 		{"not gzip", []byte("\x1f\x8bxxxxxxxxxxxx"), "unpack gzip: gzip: invalid header"},
 		{"not zstd", []byte("\x28\xb5\x2f\xfdxxxxxxxxx"), "unpack zstd: "},
@@ -147,6 +149,23 @@ func TestReadTruncated(t *testing.T) {
 	for n := range good {
 		if _, err := read(good[:n], "m.ko"); err == nil {
 			t.Fatalf("Read() of %d bytes of %d = nil; want an error", n, len(good))
+		}
+	}
+}
+
+// TestReadCorrupted breaks each byte in turn. What comes out does not matter:
+// it must come, without a panic.
+func TestReadCorrupted(t *testing.T) {
+	for _, f := range []*testELF{{}, {class: elf.ELFCLASS32, machine: elf.EM_ARM}} {
+		data := full(f).bytes(t)
+		for n, old := range data {
+			for _, c := range []byte{0, 1, 0x7f, 0x80, 0xff} {
+				data[n] = c
+				if m, err := read(data, "m.ko"); (m == nil) == (err == nil) {
+					t.Fatalf("Read() with byte %d = %#x: %v, %v; want one of them", n, c, m, err)
+				}
+			}
+			data[n] = old
 		}
 	}
 }
@@ -251,7 +270,7 @@ func TestCompressedByContent(t *testing.T) {
 			t.Errorf("Read(%q) = %v", tt.want, err)
 			continue
 		}
-		if m.Compression != tt.want || m.Info().Name != "m" || len(m.Exports) != 4 {
+		if m.Compression != tt.want || m.Info().Name != "m" || len(m.Exports) != 5 {
 			t.Errorf("Read(%q) = %q, name %q, %d exports", tt.want, m.Compression, m.Info().Name, len(m.Exports))
 		}
 	}
