@@ -34,7 +34,7 @@ func makeValue(t *testing.T, makefile, variable string, env ...string) string {
 }
 
 func TestOracleHeaders(t *testing.T) {
-	testkit.Tools(t, "make", "dpkg-query")
+	testkit.Tools(t, "make", "cpp", "dpkg-query")
 	for _, release := range testkit.Kernels(t) {
 		k, err := Open("/lib/modules", release, nil)
 		if err != nil {
