@@ -46,6 +46,8 @@ type Conf struct {
 	Clean        string
 
 	Warnings []error // deprecated directives, odd values; with positions
+
+	Values *Values // what it was resolved from; Values.Errorf gives errors a position
 }
 
 // Module is one entry of the BUILT_MODULE_NAME, DEST_MODULE_* arrays.
@@ -60,7 +62,8 @@ type Module struct {
 }
 
 // Scripts are the script directives: a path below the source and arguments,
-// split into words; nil: none.
+// split into words; nil: none. PRE_BUILD and POST_BUILD are run by a shell in
+// dkms: quotes in them are honoured, operators get a warning.
 type Scripts struct {
 	PreBuild, PostBuild                          []string
 	PreInstall, PostInstall, PostAdd, PostRemove []string
