@@ -19,7 +19,7 @@ import (
 const (
 	maxLineShown = 400 // bytes of a log line in an excerpt
 	maxContext   = 4   // lines that a compiler prints below an error
-	tailLines    = 10
+	tailLines    = 15
 )
 
 // patterns tell what failed, the most telling rank first: a compiler's error
@@ -29,7 +29,7 @@ var patterns = []struct {
 	rank int
 	re   *regexp.Regexp
 }{
-	{1, regexp.MustCompile(`^(?P<file>[^\s:][^:]*):(?P<line>\d+)(?::\d+)?: (?:fatal error|internal compiler error|error|Error): `)},
+	{1, regexp.MustCompile(`^(?P<file>[^\s:]+):(?P<line>\d+)(?::\d+)?: (?:fatal error|internal compiler error|error|Error): `)},
 	{2, regexp.MustCompile(`^ERROR: (?:modpost: |"[^"]+" \[)`)},                            // since 5.8, before
 	{2, regexp.MustCompile(`^\S+: (?:fatal error|internal compiler error|error|FATAL): `)}, // cc1, ld.lld, configure, depmod
 	{2, regexp.MustCompile(`^error: `)},                                                    // rustc, objtool

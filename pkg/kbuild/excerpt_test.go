@@ -141,7 +141,7 @@ var excerptRows = []struct {
 	{
 		name: "long output without an error",
 		log:  strings.Repeat("line\n", 50) + "== ours\nlast\n",
-		want: strings.Repeat("line\n", 9) + "last",
+		want: strings.Repeat("line\n", 14) + "last",
 	},
 	{
 		name: "nothing",
@@ -155,6 +155,11 @@ var excerptRows = []struct {
 		name: "long line",
 		log:  "cc1: error: " + strings.Repeat("x", 200_000) + "\nmake: *** [x] Error 1\n",
 		want: "cc1: error: " + strings.Repeat("x", maxLineShown-len("cc1: error: ")) + "...",
+	},
+	{
+		name: "a probe that shows what its compiler said",
+		log:  "//   $B/main.c:1:1: error: not ours\n$B/main.c:3:1: error: ours\n",
+		want: "$S/main.c:3:1: error: ours\n    3 |     gone();",
 	},
 	{
 		name: "words in a warning",
