@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+# `make help` lists the targets. What a target needs from Debian it installs.
+
+ARCH := $(shell dpkg --print-architecture)
+BIN := build/bin
+CORPUS := build/corpus
+DEMO := build/demo
+COMMANDS := $(notdir $(wildcard cmd/*))
+GO_FILES := $(shell find cmd internal pkg -name '*.go') go.mod go.sum
+
+# What building modules takes, and what the tests compare with.
+BUILD_PACKAGES := linux-headers-$(ARCH) build-essential xz-utils patch
+TEST_PACKAGES := $(BUILD_PACKAGES) debhelper dh-dkms dkms dctrl-tools dpkg-dev fakeroot kmod lintian zstd \
+	gawk libelf-dev libxtables-dev
+ACCEPTANCE_PACKAGES := $(TEST_PACKAGES) mmdebstrap
+BENCH_PACKAGES := $(TEST_PACKAGES)
+
+# The -dkms packages of reference for the tests: every one of Debian 12 that
+# brings its own sources.
+CORPUS_PACKAGES := $(shell cat test/corpus.list)
+
+.PHONY: all
+all: $(addprefix $(BIN)/,$(COMMANDS)) ## build the commands (default)
+
+$(BIN)/%: $(GO_FILES)
+	go build -trimpath -o $@ ./cmd/$*
+
+.PHONY: help
+help: ## print this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | sort | expand -t 14
+
+.PHONY: demo
+demo: all ## build two real modules for today's Debian kernel and show the packages
+	@test/apt-install $(BUILD_PACKAGES)
+	@test/demo $(BIN) $(DEMO)
+
+.PHONY: test
+test: lint corpus ## run all tests but acceptance
+	@test/apt-install $(TEST_PACKAGES)
+	GOKMS_REQUIRE=1 GOKMS_CORPUS=$(CURDIR)/$(CORPUS) go test -race -timeout 20m ./...
+
+.PHONY: quick
+quick: ## run the tests that need nothing but Go
+	go test ./...
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck, go mod tidy
+	@test -z "$$(gofmt -l cmd internal pkg test bench | tee /dev/stderr)"
+	go vet ./...
+	go tool staticcheck ./...
+	go mod tidy -diff
+
+.PHONY: corpus
+corpus: $(CORPUS)/.stamp ## fetch the -dkms packages of Debian that the tests use
+
+$(CORPUS)/.stamp: test/corpus.list
+	@mkdir -p $(CORPUS)
+	@test/apt-download $(CORPUS) $(CORPUS_PACKAGES)
+	@touch $@
+
+.PHONY: acceptance
+acceptance: all corpus ## compare with dkms, install in chroots (slow, wants root)
+	@test/apt-install $(ACCEPTANCE_PACKAGES)
+	test/acceptance $(BIN) $(CORPUS)
+
+.PHONY: bench
+bench: all corpus ## measure against make, dkms and dpkg-deb
+	@test/apt-install $(BENCH_PACKAGES)
+	bench/run $(BIN) $(CORPUS)
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf build

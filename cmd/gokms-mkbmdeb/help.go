@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+const usage = `gokms-mkbmdeb [options] -k KVER SOURCE...`
+
+// help is the text of --help. The generated one sorts flags by name and breaks
+// their lines badly.
+const help = `Usage: {{.UsageText}}
+
+Compiles each module SOURCE for each kernel KVER and writes one binary package,
+NAME-modules-KVER_VERSION_ARCH.deb, for each pair. The package depends only on
+the kernel's image: no dkms, compiler or headers are needed where it is
+installed.
+
+A SOURCE is
+  a directory that holds dkms.conf, or debian/*.dkms and debian/changelog,
+  NAME/VERSION, NAME-VERSION or NAME (the newest) below /usr/src, or
+  a -dkms .deb.
+
+Kernels:
+  -k, --kernel KVER         build for this kernel release; repeatable
+  -k all                    build for every kernel with headers
+      --modules-root DIR    find kernels below DIR (default: /lib/modules)
+
+Sources:
+      --source-tree DIR     find NAME/VERSION below DIR (default: /usr/src)
+      --source-dir DIR      take the module's files from DIR
+      --overrides DIR       read NAME*.conf in DIR after dkms.conf, as dkms does
+                            in /etc/dkms
+      --directive NAME=VALUE
+                            set a dkms.conf directive last of all; repeatable
+
+Packages:
+      --name NAME           call the packages NAME-modules-KVER
+      --package-version VERSION
+                            (default: the -dkms package's or debian/changelog's,
+                            else PACKAGE_VERSION)
+      --revision REV        append +REV to the version
+      --maintainer 'NAME <ADDRESS>'
+                            (default: the source's, else DEBFULLNAME, DEBEMAIL)
+      --provides RELATION   provide this as well; repeatable
+      --copyright FILE      ship FILE as copyright
+      --coexist             do not conflict with the -dkms package; install
+                            modules to updates/gokms
+      --dest-dir DIR        install modules to DIR below modules/KVER (default:
+                            updates/dkms)
+      --compression TYPE    xz, zstd, gzip or none (default: xz)
+
+Running:
+  -o, --output DIR          write packages to DIR (default: .)
+      --log-dir DIR         write build logs to DIR (default: that of --output)
+  -j, --jobs N              compile with N jobs (default: parallel= of
+                            DEB_BUILD_OPTIONS, else the number of CPUs)
+  -n, --no-act              print what would be built; build nothing
+      --keep-build          keep the build directories
+      --json                print results (with -n: plans) as JSON
+  -v, --verbose             tell each command that is run
+  -q, --quiet               tell errors only
+      --version             print the version
+  -h, --help                print this text
+
+Exit status: 0 all were built or excluded; 1 a build failed; 2 bad input,
+nothing was built; 77 dkms.conf excludes all the kernels.
+`

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"github.com/gokms/gokms/internal/cli"
+	"github.com/gokms/gokms/pkg/bmdeb"
+	"github.com/gokms/gokms/pkg/control"
+	"github.com/gokms/gokms/pkg/debfile"
+	"github.com/gokms/gokms/pkg/version"
+)
+
+// options are the command line, checked.
+type options struct {
+	sources     []string
+	kernels     []string
+	modulesRoot string
+	sourceTree  string
+	sourceDir   string
+	output      string
+	logDir      string
+	jobs        int
+
+	maintainer     string
+	fallbackMaint  string
+	name           string
+	packageVersion string
+	revision       string
+	provides       []string
+	copyright      []byte
+	coexist        bool
+	destDir        string
+	compression    debfile.Compression
+	overrides      string
+	directives     []string
+	epoch          *time.Time
+
+	keepBuild bool
+	json      bool
+	noAct     bool
+	level     cli.Level
+}
+
+func flags() []ucli.Flag {
+	return []ucli.Flag{
+		&ucli.StringSliceFlag{Name: "kernel", Aliases: []string{"k"}, Usage: "build for the kernel release `KVER`; repeatable; \"all\": every kernel with headers"},
+		&ucli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: ".", Usage: "write the packages to `DIR`"},
+		&ucli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Usage: "run `N` compiler jobs at once (default: parallel= of DEB_BUILD_OPTIONS, else the number of CPUs)"},
+		&ucli.StringFlag{Name: "modules-root", Value: "/lib/modules", Usage: "find kernels below `DIR`"},
+		&ucli.StringFlag{Name: "source-tree", Value: "/usr/src", Usage: "find NAME/VERSION below `DIR`"},
+		&ucli.StringFlag{Name: "source-dir", Usage: "take the module's files from `DIR`, not from where the source has them"},
+		&ucli.StringFlag{Name: "name", Usage: "call the packages `NAME`-modules-KVER"},
+		&ucli.StringFlag{Name: "package-version", Usage: "give the packages the version `VERSION`"},
+		&ucli.StringFlag{Name: "revision", Usage: "append +`REV` to the packages' version"},
+		&ucli.StringFlag{Name: "maintainer", Usage: "`NAME <ADDRESS>` of the packages' maintainer (default: the source's, else DEBFULLNAME and DEBEMAIL)"},
+		&ucli.StringSliceFlag{Name: "provides", Usage: "let the packages also provide `RELATION`; repeatable"},
+		&ucli.StringFlag{Name: "copyright", Usage: "ship `FILE` as the packages' copyright"},
+		&ucli.BoolFlag{Name: "coexist", Usage: "do not conflict with the -dkms package; install below " + bmdeb.CoexistDestDir},
+		&ucli.StringFlag{Name: "dest-dir", Usage: "install modules to `DIR` below modules/KVER (default: " + bmdeb.DefaultDestDir + ")"},
+		&ucli.StringFlag{Name: "compression", Value: "xz", Usage: "compress the packages with `xz|zstd|gzip|none`"},
+		&ucli.StringFlag{Name: "overrides", Usage: "read NAME*.conf files in `DIR` after dkms.conf, as dkms does in /etc/dkms"},
+		&ucli.StringSliceFlag{Name: "directive", Usage: "set a dkms.conf directive after all files: `NAME=VALUE`; repeatable"},
+		&ucli.StringFlag{Name: "log-dir", Usage: "write build logs to `DIR` (default: the output directory)"},
+		&ucli.BoolFlag{Name: "keep-build", Usage: "keep the build directories and say where they are"},
+		&ucli.BoolFlag{Name: "no-act", Aliases: []string{"n"}, Usage: "print what would be built; build nothing"},
+		&ucli.BoolFlag{Name: "json", Usage: "print results as JSON"},
+		&ucli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "tell each command that is run"},
+		&ucli.BoolFlag{Name: "version", Usage: "print the version"},
+		&ucli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "tell errors only"},
+	}
+}
+
+// newOptions takes the parsed command line, and from env what it may default to.
+// All of its errors are the user's to cure.
+func newOptions(c *ucli.Context, env *cli.Env) (*options, error) {
+	abs := func(name string) string {
+		p := c.String(name)
+		if p == "" || filepath.IsAbs(p) {
+			return p
+		}
+		return filepath.Join(env.Dir, p)
+	}
+	o := &options{
+		sources:     c.Args().Slice(),
+		kernels:     c.StringSlice("kernel"),
+		modulesRoot: abs("modules-root"), sourceTree: abs("source-tree"), sourceDir: abs("source-dir"),
+		output: abs("output"), logDir: abs("log-dir"), overrides: abs("overrides"),
+		maintainer: c.String("maintainer"), fallbackMaint: fallbackMaintainer(env),
+		name: c.String("name"), packageVersion: c.String("package-version"), revision: c.String("revision"),
+		provides: c.StringSlice("provides"), directives: c.StringSlice("directive"),
+		coexist: c.Bool("coexist"), destDir: c.String("dest-dir"),
+		compression: debfile.Compression(c.String("compression")),
+		keepBuild:   c.Bool("keep-build"), json: c.Bool("json"), noAct: c.Bool("no-act"), level: level(c),
+	}
+	var errs []error
+	var err error
+	if o.jobs, err = jobs(c, env); err != nil {
+		errs = append(errs, err)
+	}
+	if o.epoch, err = epoch(env); err != nil {
+		errs = append(errs, err)
+	}
+	if file := abs("copyright"); file != "" {
+		if o.copyright, err = os.ReadFile(file); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if c.Bool("verbose") && c.Bool("quiet") {
+		errs = append(errs, errors.New("--verbose and --quiet contradict each other"))
+	}
+	return o, errors.Join(append(errs, o.check()...)...)
+}
+
+func level(c *ucli.Context) cli.Level {
+	switch {
+	case c.Bool("quiet"):
+		return cli.Quiet
+	case c.Bool("verbose"):
+		return cli.Verbose
+	}
+	return cli.Normal
+}
+
+// check refuses values that no package could be made with, and flags that do
+// not go together.
+func (o *options) check() []error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if o.name != "" {
+		if err := control.ValidPackageName(o.name); err != nil {
+			bad("--name: %w", err)
+		}
+	}
+	if len(o.sources) > 1 {
+		for flag, value := range map[string]string{"--name": o.name, "--package-version": o.packageVersion, "--source-dir": o.sourceDir} {
+			if value != "" {
+				bad("%s goes with one source; %d are given", flag, len(o.sources))
+			}
+		}
+	}
+	if o.packageVersion != "" {
+		if err := version.Validate(o.packageVersion); err != nil {
+			bad("--package-version: %w", err)
+		}
+	}
+	if o.revision != "" && !revisionRE.MatchString(o.revision) {
+		bad("--revision %q: want letters, digits, \".\" and \"~\"", o.revision)
+	}
+	for _, p := range o.provides {
+		if _, err := control.ParseRelations(p); err != nil {
+			bad("--provides: %w", err)
+		}
+	}
+	if o.destDir != "" {
+		if err := bmdeb.CheckDestDir(o.destDir); err != nil {
+			bad("--dest-dir: %w", err)
+		}
+	}
+	switch o.compression {
+	case debfile.XZ, debfile.Zstd, debfile.Gzip, debfile.None:
+	default:
+		bad("--compression %q: want xz, zstd, gzip or none", o.compression)
+	}
+	for _, d := range o.directives {
+		if !directiveRE.MatchString(d) {
+			bad("--directive %q: want NAME=VALUE", d)
+		}
+	}
+	if o.overrides != "" {
+		if info, err := os.Stat(o.overrides); err != nil || !info.IsDir() {
+			bad("--overrides %s: no such directory", o.overrides)
+		}
+	}
+	return errs
+}
+
+var (
+	revisionRE  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.~+]*$`)
+	directiveRE = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\[[0-9]+\])?=`)
+)
+
+// jobs is -j, else parallel=N of DEB_BUILD_OPTIONS, else the number of CPUs.
+func jobs(c *ucli.Context, env *cli.Env) (int, error) {
+	if c.IsSet("jobs") {
+		if c.Int("jobs") < 1 {
+			return 0, fmt.Errorf("--jobs %d: want at least 1", c.Int("jobs"))
+		}
+		return c.Int("jobs"), nil
+	}
+	for _, word := range strings.Fields(env.Getenv("DEB_BUILD_OPTIONS")) {
+		value, ok := strings.CutPrefix(word, "parallel=")
+		if !ok {
+			continue
+		}
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 1 {
+			return 0, fmt.Errorf("DEB_BUILD_OPTIONS: %s: want a number of at least 1", word)
+		}
+		return n, nil
+	}
+	return runtime.NumCPU(), nil
+}
+
+// epoch is SOURCE_DATE_EPOCH (reproducible-builds.org), nil where it is unset.
+func epoch(env *cli.Env) (*time.Time, error) {
+	value := env.Getenv("SOURCE_DATE_EPOCH")
+	if value == "" {
+		return nil, nil
+	}
+	seconds, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || seconds < 0 {
+		return nil, fmt.Errorf("SOURCE_DATE_EPOCH %q: want seconds since 1970", value)
+	}
+	t := time.Unix(seconds, 0).UTC()
+	return &t, nil
+}
+
+// fallbackMaintainer is "DEBFULLNAME <DEBEMAIL>", as debchange takes them.
+func fallbackMaintainer(env *cli.Env) string {
+	name, email := env.Getenv("DEBFULLNAME"), env.Getenv("DEBEMAIL")
+	switch {
+	case email == "":
+		return ""
+	case strings.Contains(email, "<"): // DEBEMAIL='Name <address>'
+		return email
+	case name == "":
+		return fmt.Sprintf("%s <%s>", email, email)
+	}
+	return fmt.Sprintf("%s <%s>", name, email)
+}

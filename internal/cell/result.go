@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+
+package cell
+
+import (
+	"errors"
+
+	"github.com/gokms/gokms/pkg/kbuild"
+)
+
+// The statuses of a [Result].
+const (
+	Built    = "built"
+	Excluded = "excluded"
+	Failed   = "failed"
+)
+
+// Result is the record of one cell, as --json prints it and as the file
+// PACKAGE.json beside a published package holds it.
+type Result struct {
+	Name     string         `json:"name"`    // PACKAGE_NAME
+	Version  string         `json:"version"` // PACKAGE_VERSION
+	Kernel   string         `json:"kernel"`  // release
+	Status   string         `json:"status"`  // built, excluded or failed
+	Rule     string         `json:"rule,omitempty"`
+	Package  *PackageRecord `json:"package,omitempty"`
+	Modules  []ModuleRecord `json:"modules,omitempty"`
+	Warnings []string       `json:"warnings,omitempty"`
+	Error    *ErrorRecord   `json:"error,omitempty"`
+	Log      string         `json:"log,omitempty"` // path
+	Steps    []StepRecord   `json:"steps,omitempty"`
+	Seconds  float64        `json:"seconds"` // wall time of the whole cell
+
+	// Err is what Error was made from.
+	Err error `json:"-"`
+}
+
+// PackageRecord is the published package.
+type PackageRecord struct {
+	File         string `json:"file"` // path
+	Name         string `json:"name"`
+	Version      string `json:"version"`
+	Architecture string `json:"architecture"`
+	Size         int64  `json:"size"` // bytes
+	SHA256       string `json:"sha256"`
+}
+
+// ModuleRecord is one module in the package.
+type ModuleRecord struct {
+	Name       string `json:"name"`
+	File       string `json:"file"` // path in the package
+	Version    string `json:"version,omitempty"`
+	SrcVersion string `json:"srcversion,omitempty"`
+	Vermagic   string `json:"vermagic"`
+	SHA256     string `json:"sha256"`
+}
+
+// ErrorRecord is why a cell failed.
+type ErrorRecord struct {
+	Message  string `json:"message"`
+	Hint     string `json:"hint,omitempty"`
+	Step     string `json:"step,omitempty"` // of the build
+	ExitCode int    `json:"exit_code,omitempty"`
+}
+
+// StepRecord is one command of the build.
+type StepRecord struct {
+	Name     string  `json:"name"`
+	Command  string  `json:"command"`
+	ExitCode int     `json:"exit_code"`
+	Seconds  float64 `json:"seconds"`
+}
+
+// fail records err.
+func (r *Result) fail(err error) {
+	r.Status, r.Err = Failed, err
+	r.Error = &ErrorRecord{Message: err.Error()}
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		r.Error.Hint = hinted.Hint()
+	}
+	if e, ok := errors.AsType[*kbuild.Error](err); ok {
+		r.Error.Step, r.Error.ExitCode = e.Step, e.ExitCode
+	}
+}
+
+// warn records warnings.
+func (r *Result) warn(errs ...error) {
+	for _, err := range errs {
+		r.Warnings = append(r.Warnings, err.Error())
+	}
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+
+package source
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/gokms/gokms/pkg/debfile"
+	"github.com/gokms/gokms/pkg/dkms"
+)
+
+// deb unpacks a -dkms package into WorkDir; each usr/src/*/dkms.conf in it is a
+// module source.
+func (r *resolver) deb(ctx context.Context, file string) ([]*Source, error) {
+	root, err := os.MkdirTemp(r.WorkDir, "deb-")
+	if err != nil {
+		return nil, err
+	}
+	identity, err := r.unpack(file, root)
+	if err != nil {
+		return nil, err
+	}
+	confs, err := filepath.Glob(filepath.Join(root, "usr/src/*/dkms.conf"))
+	if err != nil {
+		return nil, err
+	}
+	if len(confs) == 0 {
+		return nil, &Error{
+			Err:  fmt.Errorf("%s: package %s holds no usr/src/*/dkms.conf", r.arg, identity.Binary),
+			Cure: "a SOURCE .deb is the -dkms package of a module",
+		}
+	}
+	var sources []*Source
+	for _, conf := range confs {
+		s := &Source{Dir: filepath.Dir(conf), Conf: dkms.File{Path: conf}, Debian: identity}
+		if s.Conf.Text, err = readConf(conf); err != nil {
+			return nil, err
+		}
+		// Messages name the package and the member, not the unpacked copy.
+		inside, err := filepath.Rel(root, conf)
+		if err != nil {
+			return nil, err
+		}
+		s.Conf.Path = r.arg + ":" + inside
+		if s, err = r.load(ctx, s); err != nil {
+			return nil, err
+		}
+		sources = append(sources, s)
+	}
+	return sources, nil
+}
+
+// unpack extracts file below root and reads its identity.
+func (r *resolver) unpack(file, root string) (Debian, error) {
+	d, err := debfile.Open(file)
+	if err != nil {
+		return Debian{}, err
+	}
+	defer d.Close()
+	c := d.Control()
+	if err := d.Extract(root); err != nil {
+		return Debian{}, err
+	}
+	identity := Debian{
+		Binary: c.Get("Package"), Version: c.Get("Version"), Maintainer: unfold(c.Get("Maintainer")),
+		Homepage: c.Get("Homepage"), Description: extended(c.Get("Description")),
+	}
+	identity.Source, identity.SourceVersion = identity.Binary, identity.Version
+	if source := c.Get("Source"); source != "" {
+		name, version, ok := strings.Cut(source, " ")
+		identity.Source = name
+		if ok {
+			identity.SourceVersion = strings.Trim(version, " ()")
+		}
+	}
+	identity.readDocs(filepath.Join(root, "usr/share/doc"), identity.Binary)
+	return identity, nil
+}
+
+// readDocs reads changelog and copyright of an unpacked or installed package.
+// What is missing or unreadable stays empty: the package's own files are not
+// the user's to cure. A doc folder that links to another package's is looked
+// up there if that is unpacked as well.
+func (d *Debian) readDocs(docs, pkg string) {
+	dir := filepath.Join(docs, pkg)
+	for _, name := range []string{"changelog.Debian.gz", "changelog.gz", "changelog.Debian", "changelog"} {
+		text, err := readMaybeGzip(filepath.Join(dir, name))
+		if err != nil {
+			continue
+		}
+		candidate := Debian{Changelog: text}
+		if candidate.readChangelog(name) == nil && candidate.SourceVersion != "" {
+			d.Changelog, d.ChangelogDate = text, candidate.ChangelogDate
+			break
+		}
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "copyright")); err == nil {
+		d.Copyright = text
+	}
+}
+
+// maxDoc bounds an unpacked changelog, in bytes.
+const maxDoc = 64 << 20
+
+func readMaybeGzip(path string) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if err != nil || !strings.HasSuffix(path, ".gz") {
+		return text, err
+	}
+	z, err := gzip.NewReader(bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	defer z.Close()
+	return io.ReadAll(io.LimitReader(z, maxDoc))
+}

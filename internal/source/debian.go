@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MIT
+
+package source
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gokms/gokms/pkg/changelog"
+	"github.com/gokms/gokms/pkg/control"
+	"github.com/gokms/gokms/pkg/dkms"
+	"github.com/gokms/gokms/pkg/version"
+)
+
+// upstream is the version that #MODULE_VERSION# stands for.
+func (d *Debian) upstream() string {
+	if d.Version == "" {
+		return ""
+	}
+	return version.Upstream(d.Version)
+}
+
+// directory takes a directory with a dkms.conf, or one with debian/*.dkms.
+func (r *resolver) directory(ctx context.Context, dir string) ([]*Source, error) {
+	conf := filepath.Join(dir, "dkms.conf")
+	debian := filepath.Join(dir, "debian")
+	hasChangelog := exists(filepath.Join(debian, "changelog"))
+	switch {
+	case exists(conf):
+		d, err := r.bareIdentity(ctx, dir, hasChangelog)
+		if err != nil {
+			return nil, err
+		}
+		files := dir
+		if r.SourceDir != "" {
+			files = r.SourceDir
+		}
+		s, err := r.load(ctx, &Source{Dir: files, Conf: dkms.File{Path: conf}, Debian: d})
+		if err != nil {
+			return nil, err
+		}
+		return []*Source{s}, nil
+	case hasChangelog:
+		return r.debianTree(ctx, dir)
+	}
+	return nil, &Error{
+		Err:  fmt.Errorf("%s: no dkms.conf in this directory, and no debian/*.dkms with a debian/changelog", r.arg),
+		Cure: "a SOURCE is such a directory, a -dkms .deb, or NAME/VERSION below " + r.SourceTree,
+	}
+}
+
+// bareIdentity is what is known of a directory with a dkms.conf: from its own
+// debian/ folder, or from the package that dpkg says it belongs to.
+func (r *resolver) bareIdentity(ctx context.Context, dir string, hasChangelog bool) (Debian, error) {
+	if hasChangelog {
+		return r.treeIdentity(dir)
+	}
+	return r.installedIdentity(ctx, dir), nil
+}
+
+// debianTree takes a source package: each debian/*.dkms is one module source.
+func (r *resolver) debianTree(ctx context.Context, dir string) ([]*Source, error) {
+	confs, err := filepath.Glob(filepath.Join(dir, "debian", "*.dkms"))
+	if err != nil {
+		return nil, err
+	}
+	if single := filepath.Join(dir, "debian", "dkms"); exists(single) {
+		confs = append(confs, single)
+	}
+	if len(confs) == 0 {
+		return nil, r.opaque()
+	}
+	identity, err := r.treeIdentity(dir)
+	if err != nil {
+		return nil, err
+	}
+	t, err := r.control(dir)
+	if err != nil {
+		return nil, err
+	}
+	var sources []*Source
+	for _, conf := range confs {
+		s, err := r.load(ctx, &Source{Dir: dir, Conf: dkms.File{Path: conf}, Debian: identity.of(conf, t.Packages)})
+		if err != nil {
+			return nil, err
+		}
+		if s.Dir, err = r.stage(dir, s); err != nil {
+			return nil, err
+		}
+		sources = append(sources, s)
+	}
+	return sources, nil
+}
+
+// of completes the identity of a source package for the binary package that
+// owns conf, debian/PKG.dkms or debian/dkms (the first package).
+func (d Debian) of(conf string, binaries []control.Stanza) Debian {
+	name := strings.TrimSuffix(filepath.Base(conf), ".dkms")
+	if name == "dkms" && filepath.Base(conf) == "dkms" && len(binaries) > 0 {
+		name = binaries[0].Get("Package")
+	}
+	for _, b := range binaries {
+		// debian/PKG.NAME.dkms belongs to PKG as well.
+		if pkg := b.Get("Package"); name == pkg || strings.HasPrefix(name, pkg+".") {
+			d.Binary, d.Description = pkg, extended(b.Get("Description"))
+			if h := b.Get("Homepage"); h != "" {
+				d.Homepage = h
+			}
+		}
+	}
+	return d
+}
+
+// treeIdentity reads debian/changelog, debian/control and debian/copyright.
+func (r *resolver) treeIdentity(dir string) (Debian, error) {
+	debian := filepath.Join(dir, "debian")
+	text, err := os.ReadFile(filepath.Join(debian, "changelog"))
+	if err != nil {
+		return Debian{}, err
+	}
+	d := Debian{Changelog: text}
+	if err := d.readChangelog(r.shown(filepath.Join(debian, "changelog"))); err != nil {
+		return Debian{}, err
+	}
+	d.Version = d.SourceVersion
+	if d.Copyright, err = os.ReadFile(filepath.Join(debian, "copyright")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Debian{}, err
+	}
+	t, err := r.control(dir)
+	if err == nil {
+		d.Maintainer, d.Homepage = unfold(t.Source.Get("Maintainer")), t.Source.Get("Homepage")
+	}
+	return d, err
+}
+
+// readChangelog takes source, version and date from d.Changelog.
+func (d *Debian) readChangelog(name string) error {
+	log, err := changelog.Parse(bytes.NewReader(d.Changelog), name)
+	if err != nil {
+		return err
+	}
+	if len(log.Entries) == 0 {
+		return fmt.Errorf("%s: no entry", name)
+	}
+	top := log.Entries[0]
+	if top.Version == "" || top.Date.IsZero() {
+		return fmt.Errorf("%s:%d: the newest entry has no version or no date", name, top.Line)
+	}
+	d.Source, d.SourceVersion, d.ChangelogDate = top.Source, top.Version, top.Date
+	return nil
+}
+
+// control reads debian/control; where there is none, it says nothing.
+func (r *resolver) control(dir string) (*control.Template, error) {
+	path := filepath.Join(dir, "debian", "control")
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &control.Template{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return control.ParseTemplate(f, r.shown(path))
+}
+
+// stage copies the module's files to WorkDir/NAME-VERSION and puts the
+// dkms.conf there: src/ if there is one, else all but debian/ and what version
+// control keeps.
+func (r *resolver) stage(dir string, s *Source) (string, error) {
+	from := r.SourceDir
+	if from == "" {
+		from = filepath.Join(dir, "src")
+		if info, err := os.Stat(from); err != nil || !info.IsDir() {
+			from = dir
+		}
+	}
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return "", err
+	}
+	to := filepath.Join(r.WorkDir, s.Name+"-"+s.Version)
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return "", err
+	}
+	args := []string{"-a", "-t", to, "--"}
+	for _, e := range entries {
+		if !slices.Contains(notModule, e.Name()) {
+			args = append(args, filepath.Join(from, e.Name()))
+		}
+	}
+	if len(args) == 4 {
+		return "", fmt.Errorf("%s: no module sources beside debian/", r.arg)
+	}
+	if err := r.run(exec.Command("cp", args...)); err != nil {
+		return "", err
+	}
+	conf := filepath.Join(to, "dkms.conf")
+	if err := os.RemoveAll(conf); err != nil {
+		return "", err
+	}
+	return to, os.WriteFile(conf, s.Conf.Text, 0o644)
+}
+
+// notModule are names at the top of a source package that are no part of the
+// module: Debian's own, and those of version control as dpkg-source ignores
+// them.
+var notModule = []string{
+	"debian", ".git", ".gitignore", ".gitattributes", ".gitmodules", ".github", ".gitlab-ci.yml",
+	".hg", ".hgignore", ".hgtags", ".svn", ".bzr", ".bzrignore", "CVS", ".pc",
+}
+
+// installedIdentity asks dpkg which package installed dir, and reads what that
+// package says. A directory that no package owns has no identity.
+func (r *resolver) installedIdentity(ctx context.Context, dir string) Debian {
+	resolved, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return Debian{}
+	}
+	out, err := r.output(exec.CommandContext(ctx, "dpkg-query", "-S", filepath.Join(resolved, "dkms.conf")))
+	if err != nil {
+		return Debian{}
+	}
+	pkg, _, ok := strings.Cut(out, ": ")
+	if !ok || strings.ContainsAny(pkg, ", \n") {
+		return Debian{}
+	}
+	const format = `${Package}\n${Version}\n${source:Package}\n${source:Version}\n${Maintainer}\n${Homepage}\n${Description}`
+	out, err = r.output(exec.CommandContext(ctx, "dpkg-query", "-W", "-f", format, pkg))
+	fields := strings.SplitN(out, "\n", 7)
+	if err != nil || len(fields) != 7 {
+		return Debian{}
+	}
+	d := Debian{
+		Binary: fields[0], Version: fields[1], Source: fields[2], SourceVersion: fields[3],
+		Maintainer: fields[4], Homepage: fields[5], Description: extended(dedent(fields[6])),
+	}
+	d.readDocs("/usr/share/doc", pkg)
+	return d
+}
+
+// dedent takes the blank off the continuation lines of a field as dpkg-query
+// prints it.
+func dedent(value string) string { return strings.ReplaceAll(value, "\n ", "\n") }
+
+// unfold joins the lines of a folded field.
+func unfold(value string) string { return strings.Join(strings.Fields(value), " ") }
+
+// extended is a Description without its first line, the synopsis.
+func extended(description string) string {
+	_, rest, _ := strings.Cut(description, "\n")
+	return strings.TrimRight(rest, "\n")
+}
+
+// run runs cmd; its error holds the command and the tail of stderr.
+func (r *resolver) run(cmd *exec.Cmd) error {
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := r.Run(cmd); err != nil {
+		return fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, tail(stderr.String()))
+	}
+	return nil
+}
+
+func (r *resolver) output(cmd *exec.Cmd) (string, error) {
+	var stdout bytes.Buffer
+	cmd.Stdout = &stdout
+	err := r.run(cmd)
+	return stdout.String(), err
+}
+
+// tail is the last 500 bytes of s, trimmed.
+func tail(s string) string {
+	s = strings.TrimSpace(s)
+	return s[max(0, len(s)-500):]
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
