@@ -37,9 +37,11 @@ func (o *Options) compressor(c Compression, dst *os.File) (io.WriteCloser, error
 		return o.startFilter(dst, "xz", "-zc6", "--check=crc64",
 			"--block-size="+xzBlockSize, "--threads="+strconv.Itoa(o.threads()))
 	case Zstd:
-		// One goroutine less of the library's; the bytes are the same.
-		return zstd.NewWriter(dst, zstd.WithEncoderLevel(zstd.SpeedBetterCompression),
-			zstd.WithEncoderConcurrency(1))
+		// On modules 0.9 to 1.7 % larger than the level 3 of dpkg-deb, and
+		// about as fast. The next level is 2 % smaller and takes 0.5 s of
+		// CPU time more for 60 MB. Threads do not change the bytes.
+		return zstd.NewWriter(dst, zstd.WithEncoderLevel(zstd.SpeedDefault),
+			zstd.WithEncoderConcurrency(o.threads()))
 	}
 	return nil, fmt.Errorf("unknown compression %q", c)
 }

@@ -26,8 +26,8 @@ type Options struct {
 	// TempDir is where the data member is kept until the package is
 	// written, in a file without a name. Default: [os.TempDir].
 	TempDir string
-	// Jobs is the number of threads that xz(1) may use. Default: the
-	// number of CPUs.
+	// Jobs is the number of threads that a compressor may use. Default:
+	// the number of CPUs.
 	Jobs int
 }
 

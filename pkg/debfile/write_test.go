@@ -454,3 +454,15 @@ func TestWriteFile(t *testing.T) {
 	os.Remove(dir + "/taken.deb")
 	check()
 }
+
+func TestPartMode(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]fs.FileMode{
+		"preinst": 0o755, "postinst": 0o755, "prerm": 0o755, "postrm": 0o755, "config": 0o755,
+		"control": 0o644, "md5sums": 0o644, "triggers": 0o644, "conffiles": 0o644,
+	} {
+		if got := partMode(name); got != want {
+			t.Errorf("partMode(%q) = %v; want %v", name, got, want)
+		}
+	}
+}
