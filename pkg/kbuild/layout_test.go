@@ -32,7 +32,7 @@ func TestLayoutToHost(t *testing.T) {
 	l := sandboxed()
 	l.Mounts = []Path{
 		{"/cache/h/usr/src/linux-headers-6.1.0-56-common", "/usr/src/linux-headers-6.1.0-56-common"},
-		{"/host/a.d", "/a.b"},
+		{"/host/ext", "/var/lib/dkms/foo/1.0/build/ext"},
 	}
 	for _, row := range []struct{ name, text, want string }{
 		{"plain", "no path", "no path"},
@@ -46,6 +46,7 @@ func TestLayoutToHost(t *testing.T) {
 		{"inside another path", "/srv/var/lib/dkms/x ./tmp/y ../tmp", "/srv/var/lib/dkms/x ./tmp/y ../tmp"},
 		{"usr/src as such is the host's", "/usr/src/linux-headers-6.1.0-56-amd64/Makefile", "/usr/src/linux-headers-6.1.0-56-amd64/Makefile"},
 		{"mount", "/usr/src/linux-headers-6.1.0-56-common/Makefile:12", "/cache/h/usr/src/linux-headers-6.1.0-56-common/Makefile:12"},
+		{"longest first", "/var/lib/dkms/foo/1.0/build/ext/a.c", "/host/ext/a.c"},
 		{"not mapped twice", "/tmp/g1/dkms", "/tmp/g1/tmp/g1/dkms"},
 	} {
 		if got := l.ToHost(row.text); got != row.want {
