@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"os/exec"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -16,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gokms/gokms/pkg/dkms"
+	"github.com/gokms/gokms/pkg/textfile"
 )
 
 // childName is argv[0] of the child.
@@ -47,14 +50,54 @@ func child() error {
 			return err
 		}
 	}
+	// Programs whose parent has ended become children of this process.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("become subreaper: %w", err)
+	}
+	req.Input.Run = runUnprivileged
+	req.Input.Env.Environ = append(req.Input.Env.Environ, markerName+"="+os.Getenv(markerName))
 	var answer response
 	values, err := dkms.Eval(context.Background(), req.Input)
+	if err == nil {
+		err = leftover(req.Input.Files[0].Path)
+	}
+	if os.Getpid() != 1 { // else what is left ends with us
+		killBelow(ownPid())
+	}
 	if err != nil {
 		answer.Error = wire(err)
 	} else {
 		answer.Values = values
 	}
 	return json.NewEncoder(os.Stdout).Encode(answer)
+}
+
+// runUnprivileged runs a program that gains no rights by a set-user-ID bit.
+func runUnprivileged(cmd *exec.Cmd) error {
+	runtime.LockOSThread() // the attribute is the thread's, and so the program's
+	err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+	if err == nil {
+		err = cmd.Start()
+	}
+	runtime.UnlockOSThread()
+	if err != nil {
+		return err
+	}
+	return cmd.Wait()
+}
+
+// leftover is an error if the evaluation left a process behind.
+func leftover(file string) error {
+	for {
+		pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
+		switch {
+		case err == unix.EINTR || err == nil && pid > 0:
+		case err != nil: // there are no children
+			return nil
+		default:
+			return &textfile.Error{File: file, Err: &dkms.LimitError{What: "left a process running: " + descendantNames(ownPid())}}
+		}
+	}
 }
 
 // limit bounds this process and those it starts.

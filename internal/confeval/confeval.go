@@ -8,6 +8,13 @@
 //
 // The child is the running binary itself under another name: main, and
 // TestMain of tests that evaluate, call [MaybeChild] first.
+//
+// Where namespaces are allowed, what the evaluation starts lives in a PID
+// namespace of its own and ends with it. Elsewhere the child is a subreaper, so
+// that all of it stays below the child and is found in /proc, and should the
+// child itself crash, by a variable in the environment. A file that leaves a process running is an error either way. The
+// network and all that may be read are open to a dkms.conf: to close them takes
+// a sandbox around the caller.
 package confeval
 
 import (
@@ -117,6 +124,7 @@ func run(ctx context.Context, request []byte, limits Limits) (*response, error) 
 	for _, attr := range attrs() {
 		cmd := exec.CommandContext(ctx, "/proc/self/exe")
 		cmd.Args = []string{childName}
+		cmd.Env = []string{marker()}
 		cmd.Dir = "/"
 		cmd.Stdin = bytes.NewReader(request)
 		cmd.SysProcAttr = attr
@@ -148,14 +156,16 @@ func talk(cmd *exec.Cmd, limits Limits) (*response, error) {
 	stdout := &bounded{max: limits.Output}
 	stderr := &bounded{max: 64 << 10}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.Cancel = func() error { return killTree(cmd.Process.Pid) }
 	cmd.WaitDelay = time.Second
 	if err := cmd.Start(); err != nil {
 		return nil, &startError{fmt.Errorf("start evaluation: %w", err)}
 	}
 	err := cmd.Wait()
-	// What is left of the process group, where there is no PID namespace.
-	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	if cmd.SysProcAttr.Cloneflags&syscall.CLONE_NEWPID == 0 {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // there may be no one left
+		killMarked(cmd.Env[0])
+	}
 	var answer response
 	if json.Unmarshal(stdout.Bytes(), &answer) == nil && (answer.Values != nil || answer.Error != nil) {
 		return &answer, nil
@@ -169,8 +179,9 @@ func died(err error, stderr string, limits Limits) error {
 	switch {
 	case strings.Contains(stderr, "out of memory") || strings.Contains(stderr, "cannot allocate memory"):
 		return &dkms.LimitError{What: fmt.Sprintf("used more than %d MiB of memory", limits.Memory>>20)}
-	case ok && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGXCPU:
-		return &dkms.LimitError{What: fmt.Sprintf("computed for more than %d seconds", limits.CPU)}
+	case ok && exit.Sys().(syscall.WaitStatus).Signaled():
+		// RLIMIT_CPU kills at once: Go does not mind SIGXCPU, so the hard limit counts.
+		return &dkms.LimitError{What: fmt.Sprintf("computed for more than %d seconds, or the system ran out of memory", limits.CPU)}
 	case strings.Contains(stderr, "newosproc") || strings.Contains(stderr, "pthread_create"):
 		return &dkms.LimitError{What: fmt.Sprintf("ran more than %d processes", limits.Processes)}
 	case ok:
@@ -234,7 +245,9 @@ func (e *Error) Error() string { return e.Text }
 // Hint returns the cure, "" if there is none.
 func (e *Error) Hint() string { return e.Cure }
 
-// attrs are the ways to start the child, the tightest first.
+// attrs are the ways to start the child, the tightest first. The real root has
+// to become nobody: a fork bomb of root's takes the machine down, since its
+// processes are not limited.
 func attrs() []*syscall.SysProcAttr {
 	base := func() *syscall.SysProcAttr {
 		return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -256,7 +269,10 @@ func attrs() []*syscall.SysProcAttr {
 		}
 		all = append(all, dropped)
 	}
-	return append(all, base())
+	if !realRoot() {
+		all = append(all, base())
+	}
+	return all
 }
 
 const (

@@ -3,12 +3,16 @@
 package confeval
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -58,11 +62,22 @@ func TestHostile(t *testing.T) {
 		{"fork bomb of bash", "bash -c 'f() { f | f & }; f; sleep 1000'"},
 		{"endless output", "x=$(yes)"},
 		{"computing program", "awk 'BEGIN { while (1) x++ }'"},
+		{"computing shell", "while ((1)); do ((x++)); done"},
+		{"endless messages", "yes >&2"},
+		{"endless file", "cat /dev/zero"},
+		{"endless file in the shell", "x=$(</dev/zero); while [ -z \"$x\" ]; do :; done"},
+		{"classic", "bash -c ':(){ :|:& };:'"},
+		{"job of the shell", "sleep 1000 &"},
+		{"job of a program", "sh -c 'sleep 1000 >/dev/null 2>&1 &'"},
+		{"daemon", "setsid -f sleep 1000 >/dev/null 2>&1"},
+		{"daemon of a daemon", "sh -c 'setsid sh -c \"setsid sleep 1000 & sleep 1000\" </dev/null >/dev/null 2>&1 &'"},
+		{"sourcing itself", ". $BASH_SOURCE"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			start := time.Now()
-			marker := fmt.Sprintf("GOKMS_TEST_MARKER=%d", start.UnixNano())
-			in := input("export " + marker + "\n" + tt.text + "\nPACKAGE_NAME=a\nPACKAGE_VERSION=1\n")
+			mark := fmt.Sprintf("GOKMS_TEST_MARKER=%d", start.UnixNano())
+			in := input("export " + mark + "\n" + tt.text + "\nPACKAGE_NAME=a\nPACKAGE_VERSION=1\n")
+			in.Files[0].Source = selfSourcing(t, string(in.Files[0].Text))
 			_, err := Run(t.Context(), in, Limits{Wall: 2 * time.Second, CPU: 2, Processes: 64, Memory: 256 << 20})
 			e, ok := errors.AsType[*dkms.LimitError](err)
 			if !ok || !strings.HasPrefix(err.Error(), "dkms.conf") {
@@ -70,18 +85,70 @@ func TestHostile(t *testing.T) {
 			} else {
 				t.Logf("%.1f s: %s", time.Since(start).Seconds(), e.What)
 			}
-			expectGone(t, marker)
+			expectGone(t, mark)
 		})
 	}
 }
 
-func TestDaemonIsGone(t *testing.T) {
-	marker := fmt.Sprintf("GOKMS_TEST_MARKER=%d", time.Now().UnixNano())
-	in := input("export " + marker + "\nsetsid -f sleep 1000\nPACKAGE_NAME=a\nPACKAGE_VERSION=1\n")
-	if _, err := Run(t.Context(), in, Limits{Wall: 5 * time.Second}); err != nil {
-		t.Logf("Run() = %v", err)
+// selfSourcing puts the text of a conf where it can source itself.
+func selfSourcing(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "dkms.conf")
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
 	}
-	expectGone(t, marker)
+	return path
+}
+
+// manyJobs starts more processes than are allowed, but not without bound: it
+// is run in ways that confine less.
+const manyJobs = "bash -c 'for i in {1..200}; do setsid sleep 1000 & done; sleep 1000'"
+
+// TestWaysToStart goes through the ways of starting the child that an ordinary
+// user and a container without namespaces have. A daemon ends in all of them.
+func TestWaysToStart(t *testing.T) {
+	for i, attr := range attrs() {
+		for _, text := range []string{"setsid -f sleep 1000 >/dev/null 2>&1", "setsid sleep 1000", manyJobs} {
+			mark := fmt.Sprintf("GOKMS_TEST_MARKER=%d", time.Now().UnixNano())
+			limits := Limits{Wall: 2 * time.Second, Processes: 64}.withDefaults()
+			in := input("export " + mark + "\n" + text + "\nPACKAGE_NAME=a\nPACKAGE_VERSION=1\n")
+			in.Limits.Time = limits.Wall
+			request, err := json.Marshal(request{Input: in, Limits: limits})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), limits.Wall+500*time.Millisecond)
+			cmd := exec.CommandContext(ctx, "/proc/self/exe")
+			cmd.Args, cmd.Dir, cmd.Env, cmd.SysProcAttr = []string{childName}, "/", []string{marker()}, attr
+			cmd.Stdin = bytes.NewReader(request)
+			answer, err := talk(cmd, limits)
+			cancel()
+			if _, start := errors.AsType[*startError](err); start {
+				t.Logf("way %d is not allowed here: %v", i, err)
+				break
+			}
+			if err == nil && (answer.Error == nil || answer.Error.Limit == "") {
+				t.Errorf("way %d, %s: %+v; want a limit", i, text, answer)
+			}
+			expectGone(t, mark)
+		}
+	}
+}
+
+// TestAsOrdinaryUser runs tests of this file again as nobody.
+func TestAsOrdinaryUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("this is an ordinary user already")
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run=^(TestRun|TestErrorsKeepTheirPlace|TestWaysToStart)$", "-test.v")
+	cmd.Env = append(os.Environ(), "TMPDIR=/tmp")
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	} else {
+		t.Logf("%s", out)
+	}
 }
 
 // expectGone fails if a process has marker in its environment.

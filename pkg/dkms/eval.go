@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -333,11 +334,15 @@ func (e *evaluation) directive(ctx context.Context, text string) error {
 
 // settle makes sure that nothing goes on after the evaluation.
 func (e *evaluation) settle(path string) error {
+	// A job of the shell is a goroutine before it is a program.
 	for range 20 {
-		if e.leftover() == "" {
+		if e.leftover() == "" && runtime.NumGoroutine() <= e.base {
 			return nil
 		}
 		time.Sleep(5 * time.Millisecond)
+	}
+	if e.leftover() == "" {
+		return nil // goroutines of others; those of the shell end with the context
 	}
 	return &textfile.Error{File: path, Err: e.over("left %q running in the background", e.leftover())}
 }

@@ -91,14 +91,11 @@ func (g *guard) call() error {
 	if n > g.limits.Calls {
 		return g.over("ran more than %d commands", g.limits.Calls)
 	}
-	if n%64 != 0 {
-		return nil
-	}
-	if runtime.NumGoroutine() > g.base+maxGoroutines {
+	if n%64 == 0 && runtime.NumGoroutine() > g.base+maxGoroutines {
 		return g.over("has more than %d pipes and jobs at a time", maxGoroutines)
 	}
 	var pc [1]uintptr
-	if runtime.Callers(maxFrames, pc[:]) > 0 {
+	if n%1024 == 0 && runtime.Callers(maxFrames, pc[:]) > 0 { // which walks the stack
 		return g.over("calls itself without end")
 	}
 	return nil
