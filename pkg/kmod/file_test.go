@@ -16,66 +16,67 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gokms/gokms/internal/testkit"
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
 )
 
 // minimal is the least that is a module.
-var minimal = testSection{name: ".modinfo", data: "license=GPL\x00vermagic=6.1.0-56-amd64 SMP preempt mod_unload modversions \x00"}
+var minimal = testkit.Section{Name: ".modinfo", Data: "license=GPL\x00vermagic=6.1.0-56-amd64 SMP preempt mod_unload modversions \x00"}
 
 func read(data []byte, path string) (*File, error) {
 	return (*Options)(nil).Read(bytes.NewReader(data), int64(len(data)), path)
 }
 
 // full has symbols of every kind, in the layout of f's class and order.
-func full(f *testELF) *testELF {
-	f.sections = []testSection{
+func full(f *testkit.ELF) *testkit.ELF {
+	f.Sections = []testkit.Section{
 		minimal,
-		{name: "__versions", data: f.version("module_layout", 0x11111111) + f.version("kmalloc", 0x22222222)},
-		{name: "__version_ext_crcs", data: f.u32(0x22222222) + f.u32(0x33333333)},
-		{name: "__version_ext_names", data: "kmalloc\x00" + strings.Repeat("long_", 20) + "\x00"},
-		{name: "__ksymtab", data: strings.Repeat("\x00", 12)},
-		{name: "__ksymtab_gpl", data: strings.Repeat("\x00", 24)},
-		{name: "__kcrctab", data: f.u32(0x44444444)},
-		{name: "__kcrctab_gpl", data: f.u32(0x55555555) + f.u32(0x66666666)},
-		{name: "__ksymtab_strings", data: "plain\x00\x00gpl\x00\x00ns\x00SPACE\x00"},
-		{name: ".note.gnu.build-id", data: f.u32(4) + f.u32(3) + f.u32(3) + "GNU\x00abc\x00", kind: elf.SHT_NOTE},
-		{name: ".debug_info", data: "x"},
-		{name: ".gplsection", data: "x"},
-		{name: ".BTF", data: "x"},
+		{Name: "__versions", Data: crcEntry(f, "module_layout", 0x11111111) + crcEntry(f, "kmalloc", 0x22222222)},
+		{Name: "__version_ext_crcs", Data: u32(f, 0x22222222) + u32(f, 0x33333333)},
+		{Name: "__version_ext_names", Data: "kmalloc\x00" + strings.Repeat("long_", 20) + "\x00"},
+		{Name: "__ksymtab", Data: strings.Repeat("\x00", 12)},
+		{Name: "__ksymtab_gpl", Data: strings.Repeat("\x00", 24)},
+		{Name: "__kcrctab", Data: u32(f, 0x44444444)},
+		{Name: "__kcrctab_gpl", Data: u32(f, 0x55555555) + u32(f, 0x66666666)},
+		{Name: "__ksymtab_strings", Data: "plain\x00\x00gpl\x00\x00ns\x00SPACE\x00"},
+		{Name: ".note.gnu.build-id", Data: u32(f, 4) + u32(f, 3) + u32(f, 3) + "GNU\x00abc\x00", Kind: elf.SHT_NOTE},
+		{Name: ".debug_info", Data: "x"},
+		{Name: ".gplsection", Data: "x"},
+		{Name: ".BTF", Data: "x"},
 	}
-	f.symbols = []testSymbol{
-		{name: "local"},
-		{name: "kmalloc", bind: elf.STB_GLOBAL},
-		{name: strings.Repeat("long_", 20), bind: elf.STB_GLOBAL},
-		{name: "maybe", bind: elf.STB_WEAK},
-		{name: "__ksymtab_plain", section: "__ksymtab"},
-		{name: "__kstrtabns_plain", section: "__ksymtab_strings", value: 6},
-		{name: "__crc_plain", section: "__kcrctab"},
-		{name: "__ksymtab_gpl", section: "__ksymtab_gpl"},
-		{name: "__crc_gpl", section: "ABS", value: 0x77777777},
-		{name: "__ksymtab_ns", section: "__ksymtab_gpl", value: 12},
-		{name: "__kstrtabns_ns", section: "__ksymtab_strings", value: 15},
-		{name: "__crc_ns", section: "__kcrctab_gpl", value: 4},
-		{name: "__ksymtab_nocrc", section: "__ksymtab"},
-		{name: "__ksymtab_of_gpl", section: ".gplsection"},
+	f.Symbols = []testkit.Symbol{
+		{Name: "local"},
+		{Name: "kmalloc", Bind: elf.STB_GLOBAL},
+		{Name: strings.Repeat("long_", 20), Bind: elf.STB_GLOBAL},
+		{Name: "maybe", Bind: elf.STB_WEAK},
+		{Name: "__ksymtab_plain", Section: "__ksymtab"},
+		{Name: "__kstrtabns_plain", Section: "__ksymtab_strings", Value: 6},
+		{Name: "__crc_plain", Section: "__kcrctab"},
+		{Name: "__ksymtab_gpl", Section: "__ksymtab_gpl"},
+		{Name: "__crc_gpl", Section: "ABS", Value: 0x77777777},
+		{Name: "__ksymtab_ns", Section: "__ksymtab_gpl", Value: 12},
+		{Name: "__kstrtabns_ns", Section: "__ksymtab_strings", Value: 15},
+		{Name: "__crc_ns", Section: "__kcrctab_gpl", Value: 4},
+		{Name: "__ksymtab_nocrc", Section: "__ksymtab"},
+		{Name: "__ksymtab_of_gpl", Section: ".gplsection"},
 	}
 	return f
 }
 
 func TestReadSymbols(t *testing.T) {
-	for _, f := range []*testELF{
+	for _, f := range []*testkit.ELF{
 		{},
-		{class: elf.ELFCLASS32, machine: elf.EM_ARM},
-		{big: binary.BigEndian, machine: elf.EM_S390},
+		{Class: elf.ELFCLASS32, Machine: elf.EM_ARM},
+		{Big: binary.BigEndian, Machine: elf.EM_S390},
 	} {
-		m, err := read(full(f).bytes(t), "m.ko")
+		m, err := read(full(f).Bytes(), "m.ko")
 		if err != nil {
 			t.Fatal(err)
 		}
 		long := strings.Repeat("long_", 20)
 		want := &File{
-			Path: "m.ko", Class: f.class, Machine: f.machine, Order: f.order(),
+			Path: "m.ko", Class: f.Class, Machine: f.Machine, Order: f.Order(),
 			BuildID: []byte("abc"), Debug: true, BTF: true,
 			Versions: []Version{{"module_layout", 0x11111111}, {"kmalloc", 0x22222222}, {long, 0x33333333}},
 			Needs: []Need{{Name: "local"}, {"kmalloc", 0x22222222, true, false}, {long, 0x33333333, true, false},
@@ -85,27 +86,27 @@ func TestReadSymbols(t *testing.T) {
 		}
 		diff := cmp.Diff(want, m, cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".info" || p.Last().String() == ".Order" }, cmp.Ignore()))
 		if diff != "" || m.Order != want.Order {
-			t.Errorf("%v %v: Read() (-want +got):\n%s", f.class, f.machine, diff)
+			t.Errorf("%v %v: Read() (-want +got):\n%s", f.Class, f.Machine, diff)
 		}
 	}
 }
 
 func TestReadRefuses(t *testing.T) {
-	odd := func(change func(*testELF)) []byte {
-		f := full(&testELF{})
+	odd := func(change func(*testkit.ELF)) []byte {
+		f := full(&testkit.ELF{})
 		change(f)
-		return f.bytes(t)
+		return f.Bytes()
 	}
-	set := func(name, data string) func(*testELF) {
-		return func(f *testELF) {
-			for i := range f.sections {
-				if f.sections[i].name == name {
-					f.sections[i].data = data
+	set := func(name, data string) func(*testkit.ELF) {
+		return func(f *testkit.ELF) {
+			for i := range f.Sections {
+				if f.Sections[i].Name == name {
+					f.Sections[i].Data = data
 				}
 			}
 		}
 	}
-	good := full(&testELF{}).bytes(t)
+	good := full(&testkit.ELF{}).Bytes()
 	signed := string(good) + "sig" + "\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\xff\xff" + sigMagic
 	for _, tt := range []struct {
 		name string
@@ -115,9 +116,9 @@ func TestReadRefuses(t *testing.T) {
 		{"empty", nil, "EOF"},
 		{"text", []byte("hello, world: this is not an ELF file at all"), "bad magic number '[104 101 108 108]' in record at byte 0x0"},
 		{"header only", good[:64], "EOF"},
-		{"executable", odd(func(f *testELF) { f.kind = elf.ET_EXEC }), "ELF type is ET_EXEC, a module's is ET_REL"},
-		{"machine", odd(func(f *testELF) { f.machine = elf.EM_SPARCV9 }), "machine EM_SPARCV9 is none of Debian's"},
-		{"object file", (&testELF{sections: []testSection{{name: ".text"}}}).bytes(t), "no section .modinfo: not a kernel module"},
+		{"executable", odd(func(f *testkit.ELF) { f.Kind = elf.ET_EXEC }), "ELF type is ET_EXEC, a module's is ET_REL"},
+		{"machine", odd(func(f *testkit.ELF) { f.Machine = elf.EM_SPARCV9 }), "machine EM_SPARCV9 is none of Debian's"},
+		{"object file", (&testkit.ELF{Sections: []testkit.Section{{Name: ".text"}}}).Bytes(), "no section .modinfo: not a kernel module"},
 		{"versions", odd(set("__versions", "x")), "section __versions is not a table of 64-byte entries"},
 		{"ext names", odd(set("__version_ext_names", "x\x00")), "section __version_ext_names has fewer names than there are CRCs"},
 		{"ext crcs", odd(set("__version_ext_crcs", "12345678")), ""},
@@ -145,7 +146,7 @@ func TestReadRefuses(t *testing.T) {
 }
 
 func TestReadTruncated(t *testing.T) {
-	good := full(&testELF{}).bytes(t)
+	good := full(&testkit.ELF{}).Bytes()
 	for n := range good {
 		if _, err := read(good[:n], "m.ko"); err == nil {
 			t.Fatalf("Read() of %d bytes of %d = nil; want an error", n, len(good))
@@ -156,8 +157,8 @@ func TestReadTruncated(t *testing.T) {
 // TestReadCorrupted breaks each byte in turn. What comes out does not matter:
 // it must come, without a panic.
 func TestReadCorrupted(t *testing.T) {
-	for _, f := range []*testELF{{}, {class: elf.ELFCLASS32, machine: elf.EM_ARM}} {
-		data := full(f).bytes(t)
+	for _, f := range []*testkit.ELF{{}, {Class: elf.ELFCLASS32, Machine: elf.EM_ARM}} {
+		data := full(f).Bytes()
 		for n, old := range data {
 			for _, c := range []byte{0, 1, 0x7f, 0x80, 0xff} {
 				data[n] = c
@@ -171,7 +172,7 @@ func TestReadCorrupted(t *testing.T) {
 }
 
 func TestReadSignature(t *testing.T) {
-	good := full(&testELF{}).bytes(t)
+	good := full(&testkit.ELF{}).Bytes()
 	signed := string(good) + "nnnkkssss" + "\x01\x04\x02\x03\x02\x00\x00\x00\x00\x00\x00\x04" + sigMagic
 	m, err := read([]byte(signed), "m.ko")
 	if err != nil {
@@ -187,9 +188,9 @@ func TestReadSignature(t *testing.T) {
 }
 
 func TestInfo(t *testing.T) {
-	m, err := read((&testELF{sections: []testSection{{name: ".modinfo", data: "\x00author=A\x00\x00author=B=C\x00parm=x:first: one\x00parmtype=x:int\x00" +
+	m, err := read((&testkit.ELF{Sections: []testkit.Section{{Name: ".modinfo", Data: "\x00author=A\x00\x00author=B=C\x00parm=x:first: one\x00parmtype=x:int\x00" +
 		"parmtype=y:bool\x00parm=odd\x00depends=a,b\x00alias=p*\x00alias=q\x00firmware=f.bin\x00import_ns=NS\x00version=1\x00version=2\x00" +
-		"retpoline=Y\x00intree=Y\x00description=gr\xc3\xbc\xc3\x9fe\x00srcversion=ABC\x00lonely\x00license=GPL v2"}}}).bytes(t), "/x/some-mod.ko.xz")
+		"retpoline=Y\x00intree=Y\x00description=gr\xc3\xbc\xc3\x9fe\x00srcversion=ABC\x00lonely\x00license=GPL v2"}}}).Bytes(), "/x/some-mod.ko.xz")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +252,7 @@ func zst(t testing.TB, data []byte) []byte {
 }
 
 func TestCompressedByContent(t *testing.T) {
-	good := full(&testELF{}).bytes(t)
+	good := full(&testkit.ELF{}).Bytes()
 	xz := []byte("\xfd7zXZ\x00 and what a fake xz turns into the module")
 	unxz := func(c *exec.Cmd) error {
 		if in, err := io.ReadAll(c.Stdin); err != nil || !bytes.Equal(in, xz) {
@@ -306,7 +307,7 @@ func TestXZMissing(t *testing.T) {
 func TestOpen(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a-b.ko")
-	if err := os.WriteFile(path, full(&testELF{}).bytes(t), 0o644); err != nil {
+	if err := os.WriteFile(path, full(&testkit.ELF{}).Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if m, err := Open(path); err != nil || m.Info().Name != "a_b" {
@@ -356,8 +357,8 @@ func TestStrip(t *testing.T) {
 }
 
 func FuzzRead(f *testing.F) {
-	for _, e := range []*testELF{{}, {class: elf.ELFCLASS32, machine: elf.EM_386}, {big: binary.BigEndian, machine: elf.EM_S390}} {
-		good := full(e).bytes(f)
+	for _, e := range []*testkit.ELF{{}, {Class: elf.ELFCLASS32, Machine: elf.EM_386}, {Big: binary.BigEndian, Machine: elf.EM_S390}} {
+		good := full(e).Bytes()
 		f.Add(good)
 		f.Add(gz(f, good))
 		f.Add(append(good, "sig\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00\x03"+sigMagic...))
