@@ -446,23 +446,6 @@ func TestDoManyAtOnce(t *testing.T) {
 	all.Wait()
 }
 
-func TestMakeCommand(t *testing.T) {
-	for _, row := range []struct{ line, want string }{
-		{"make", "make KERNELRELEASE=K"},
-		{"make -C x", "make KERNELRELEASE=K -C x"},
-		{"make;make b", "make KERNELRELEASE=K;make b"},
-		{"'make' all", "'make' all"},
-		{"makefile-thing x", "makefile-thing x"},
-		{"make.sh", "make.sh"},
-		{"make/all", "make/all"},
-		{"./configure; make", "./configure; make"},
-	} {
-		if got := makeCommand(row.line, "K"); got != row.want {
-			t.Errorf("makeCommand(%q) = %q; want %q", row.line, got, row.want)
-		}
-	}
-}
-
 func TestQuote(t *testing.T) {
 	for word, want := range map[string]string{"": "''", "a-b/c.d": "a-b/c.d", "a b": "'a b'", "it's": `'it'\''s'`, "$x": "'$x'", "~": "'~'"} {
 		if got := quote(word); got != want {

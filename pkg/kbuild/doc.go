@@ -14,8 +14,7 @@
 //
 //   - The environment is written down here, not inherited (see [Build.Setenv]).
 //   - Jobs arrive in MAKEFLAGS, so that commands which do not begin with
-//     "make" are parallel too, and KERNELRELEASE is put only after the word
-//     "make", not into "makefile-thing".
+//     "make" are parallel too.
 //   - For kernels built with clang LLVM=1 is in the environment instead of at
 //     the end of the command.
 //   - CLEAN is not run (dkms stopped doing so in 3.1.8).

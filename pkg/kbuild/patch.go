@@ -16,9 +16,10 @@ import (
 
 const patchDir = "patches"
 
-// CheckPatches reports every PATCH of conf that is not a file below patches/
-// of the source directory dir. A plan does this before anything is built.
-func CheckPatches(dir string, conf *dkms.Conf) error {
+// checkPatches reports every PATCH of conf that is not a file below patches/
+// of dir. A plan has found most of that with [dkms.Conf.CheckPatches], which
+// knows the lines; here nothing is taken for granted.
+func checkPatches(dir string, conf *dkms.Conf) error {
 	var errs []error
 	for _, name := range conf.Patches {
 		if err := checkPatch(dir, name); err != nil {
@@ -49,7 +50,7 @@ func checkPatch(dir, name string) error {
 
 // applyPatches runs patch(1) for each PATCH in order.
 func (r *run) applyPatches(ctx context.Context) error {
-	if err := CheckPatches(r.Layout.BuildDir().Host, r.Conf); err != nil {
+	if err := checkPatches(r.Layout.BuildDir().Host, r.Conf); err != nil {
 		return err
 	}
 	for _, name := range r.Conf.Patches {

@@ -57,16 +57,16 @@ func TestCheckPatches(t *testing.T) {
 		{".", "not a file name below"},
 		{"sub", "not a regular file"},
 	} {
-		err := CheckPatches(dir, &dkms.Conf{File: "x.dkms", Patches: []string{row.name}})
+		err := checkPatches(dir, &dkms.Conf{File: "x.dkms", Patches: []string{row.name}})
 		if (err == nil) != (row.want == "") || err != nil && !strings.Contains(err.Error(), row.want) {
-			t.Errorf("CheckPatches(%q) = %v; want %q", row.name, err, row.want)
+			t.Errorf("checkPatches(%q) = %v; want %q", row.name, err, row.want)
 		}
 		if err != nil && !strings.HasPrefix(err.Error(), "x.dkms: PATCH ") {
-			t.Errorf("CheckPatches(%q) = %v; want the file's name in front", row.name, err)
+			t.Errorf("checkPatches(%q) = %v; want the file's name in front", row.name, err)
 		}
 	}
-	err := CheckPatches(dir, &dkms.Conf{Patches: []string{"x", "a.diff", "y"}})
+	err := checkPatches(dir, &dkms.Conf{Patches: []string{"x", "a.diff", "y"}})
 	if err == nil || strings.Count(err.Error(), "\n") != 1 {
-		t.Errorf("CheckPatches of two bad ones = %v; want both", err)
+		t.Errorf("checkPatches of two bad ones = %v; want both", err)
 	}
 }

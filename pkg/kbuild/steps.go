@@ -46,7 +46,7 @@ func (r *run) script(ctx context.Context, directive string, words []string) erro
 // makeModules runs MAKE.
 func (r *run) makeModules(ctx context.Context) error {
 	r.stale = r.present()
-	line := makeCommand(r.Conf.Make, r.Tree.Release)
+	line := r.Conf.MakeCommand(r.Tree.Release)
 	l := r.Layout
 	err := r.exec(ctx, program{
 		name: "MAKE",
@@ -55,15 +55,6 @@ func (r *run) makeModules(ctx context.Context) error {
 	})
 	r.made = r.output
 	return r.explain(err, r.firstError)
-}
-
-// makeCommand puts KERNELRELEASE behind a leading "make".
-func makeCommand(line, release string) string {
-	rest, ok := strings.CutPrefix(line, "make")
-	if !ok || rest != "" && (pathByte(rest[0]) || rest[0] == '.' || rest[0] == '/') {
-		return line
-	}
-	return "make KERNELRELEASE=" + release + rest
 }
 
 // command writes argv as one would type it.
