@@ -15,9 +15,12 @@
 // time, the number of commands and their output. A caller that does not trust
 // the file isolates the process that calls Eval, as internal/confeval does.
 //
-// Where bash and this evaluation differ is listed in the table of
-// testdata/odd.txtar. The ones worth knowing: a syntax error is an error (dkms
-// goes on with what came before it); values whose quotes break apart in the
-// second pass run no command; "declare -i" and associative arrays are not
-// known; BASH_SOURCE inside a file that the file sources is still the first.
+// Where bash and this evaluation differ is listed, with the reason, in
+// testdata/odd.txtar. Worth knowing: a syntax error is an error (dkms goes on
+// with what came before it); a value whose quotes break apart in the second
+// pass runs no command; "declare -i", printf %q and extended patterns in
+// ${x##...} are not known; a directive that is an associative array is none;
+// BASH_SOURCE in a file that the file sources is still the first; a program
+// that is started asks the system itself what kernel runs, only a plain uname
+// is answered here.
 package dkms

@@ -196,8 +196,8 @@ func (e *evaluation) written(ctx context.Context, sub *interp.Runner) ([]assignm
 	if err := interp.StdIO(e.null, counted{e.guard, &out}, stderr{e.guard})(sub); err != nil {
 		return nil, err
 	}
-	e.listings = map[string][]fs.DirEntry{}
-	defer func() { e.listings = nil }()
+	e.keepListings(map[string][]fs.DirEntry{})
+	defer e.keepListings(nil)
 	if err := e.eval(ctx, sub, script.String()); err != nil {
 		return nil, err
 	}

@@ -323,6 +323,8 @@ func (s *shell) onOpen(ctx context.Context, path string, flag int, perm os.FileM
 }
 
 func (s *shell) onReadDir(_ context.Context, path string) ([]fs.DirEntry, error) {
+	s.mu.Lock() // a job of the file may still run
+	defer s.mu.Unlock()
 	if entries, ok := s.listings[path]; ok {
 		return entries, nil
 	}
@@ -331,4 +333,11 @@ func (s *shell) onReadDir(_ context.Context, path string) ([]fs.DirEntry, error)
 		s.listings[path] = entries
 	}
 	return entries, err
+}
+
+// keepListings switches the memory of directories on or off.
+func (s *shell) keepListings(listings map[string][]fs.DirEntry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listings = listings
 }

@@ -70,7 +70,7 @@ func checkPath(s string) error {
 		return err
 	}
 	if slices.Contains(strings.Split(s, "/"), "..") {
-		return fmt.Errorf("%q leaves its directory with ..", s)
+		return fmt.Errorf("%q has .. in it and may leave its directory", s)
 	}
 	return nil
 }
