@@ -63,7 +63,6 @@ func TestInstall(t *testing.T) {
 	empty := m.Snapshot(t)
 
 	m.Apt(t, "install", m.image)
-	kernelOnly := m.Snapshot(t)
 	m.purge(t, m.image)
 	// What Debian's kernel leaves when it comes and goes by itself is no fault
 	// of a module package.
@@ -72,6 +71,7 @@ func TestInstall(t *testing.T) {
 
 	t.Run("module goes first", func(t *testing.T) {
 		m.Apt(t, "install", m.image)
+		kernelOnly := m.Snapshot(t)
 		m.initramfsBuilds(t)
 		t.Log(m.install(t, first...))
 		m.check(t, first)
