@@ -56,11 +56,11 @@ var cpus = strings.Fields(`alpha amd64 arc arm arm64 armeb avr32 hppa i386 ia64 
 // pault.ag's copy of dpkg's; its matching is not used: linux-any means base
 // and glibc alone to it, so that armhf is not matched.
 var tuples = sync.OnceValue(func() map[string]tuple {
-	byName, taken := map[string]tuple{}, map[string]bool{}
+	byName := map[string]tuple{}
 	add := func(long, name string) {
-		if parts := strings.SplitN(long, "-", 4); len(parts) == 4 && !taken[long] {
-			if _, ok := byName[name]; !ok {
-				byName[name], taken[long] = tuple(parts), true
+		if _, ok := byName[name]; !ok { // the first line for a name counts
+			if parts := strings.SplitN(long, "-", 4); len(parts) == 4 {
+				byName[name] = tuple(parts)
 			}
 		}
 	}

@@ -27,8 +27,9 @@ func dpkgSays(t *testing.T, args ...string) bool {
 func TestOracleValidate(t *testing.T) {
 	testkit.Tools(t, "dpkg")
 	for _, tt := range versionTests {
-		if got, want := Validate(tt.in) == nil, dpkgSays(t, "--validate-version", tt.in); got != want {
-			t.Errorf("Validate(%q) accepts: %v; dpkg: %v", tt.in, got, want)
+		got, want := Validate(tt.in) == nil, dpkgSays(t, "--validate-version", tt.in)
+		if (got == want) != (tt.differs == "") {
+			t.Errorf("Validate(%q) accepts: %v; dpkg: %v; row says: %q", tt.in, got, want, tt.differs)
 		}
 	}
 	rnd := rand.New(rand.NewPCG(1, 2))

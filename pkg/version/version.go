@@ -2,7 +2,8 @@
 
 // Package version checks, takes apart and compares Debian package versions:
 // [epoch:]upstream[-revision], as Debian Policy 5.6.12 and deb-version(7)
-// describe them and as dpkg 1.21 judges them.
+// describe them and as dpkg 1.21 judges them, but for a newline before an
+// epoch, which dpkg overlooks.
 //
 // The functions are pure and safe for concurrent use.
 package version

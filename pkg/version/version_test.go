@@ -12,6 +12,7 @@ var versionTests = []struct {
 	in                        string
 	wantErr                   string // "" for a valid version
 	epoch, upstream, revision string
+	differs                   string // why dpkg's answer is another one
 }{
 	{in: "1", upstream: "1"},
 	{in: "1.0-1", upstream: "1.0", revision: "1"},
@@ -46,6 +47,7 @@ var versionTests = []struct {
 	{in: "1 0", wantErr: `character " " in upstream version`},
 	{in: "1: 2", wantErr: "does not start with a digit"},
 	{in: "1 :2", wantErr: `epoch "1 " is not a number`},
+	{in: "\n1:2", wantErr: `epoch "\n1" is not a number`, differs: "strtol(3) skips the newline; no version of ours may hold one"},
 	{in: "1.0\n", wantErr: `character "\n" in upstream version`},
 	{in: "\n1.0", wantErr: "does not start with a digit"},
 	{in: "1.0-1\r", wantErr: `character "\r" in revision`},
