@@ -177,7 +177,7 @@ func talk(cmd *exec.Cmd, limits Limits) (*response, error) {
 func died(err error, stderr string, limits Limits) error {
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	switch {
-	case strings.Contains(stderr, "out of memory") || strings.Contains(stderr, "cannot allocate memory"):
+	case noMemory(stderr):
 		return &dkms.LimitError{What: fmt.Sprintf("used more than %d MiB of memory", limits.Memory>>20)}
 	case ok && exit.Sys().(syscall.WaitStatus).Signaled():
 		// RLIMIT_CPU kills at once: Go does not mind SIGXCPU, so the hard limit counts.
@@ -191,6 +191,19 @@ func died(err error, stderr string, limits Limits) error {
 		return err
 	}
 	return errors.New("evaluation ended without an answer")
+}
+
+// noMemory knows the last words of the Go runtime and, under -race, of its race
+// detector.
+func noMemory(stderr string) bool {
+	for _, words := range []string{
+		"out of memory", "cannot allocate memory", "ThreadSanitizer failed to allocate", "address space collisions",
+	} {
+		if strings.Contains(stderr, words) {
+			return true
+		}
+	}
+	return false
 }
 
 // bounded is a buffer that takes so much and drops the rest.
@@ -274,6 +287,10 @@ func attrs() []*syscall.SysProcAttr {
 	}
 	return all
 }
+
+// RootsGroup is the group that root's evaluations run as, nogroup. Where root
+// may not read everything, as in many containers, it needs access.
+const RootsGroup = nobody
 
 const (
 	nobody           = 65534 // Policy 9.2.2

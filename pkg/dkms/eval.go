@@ -56,7 +56,6 @@ func Eval(ctx context.Context, in Input) (*Values, error) {
 	if err != nil {
 		return nil, &textfile.Error{File: in.Files[0].Path, Err: err}
 	}
-	defer s.null.Close()
 	e := &evaluation{shell: s, values: &Values{File: in.Files[0].Path, Elements: map[string][]Element{}}}
 	for i, f := range in.Files {
 		if err := e.file(ctx, f, i); err != nil {

@@ -38,6 +38,8 @@ type shell struct {
 	env  Env
 	text string // what confPath holds
 	dkms *interp.Runner
+	// null is not closed but left to the garbage collector: a job of the file
+	// may be about to use it until the context has ended it.
 	null *os.File
 
 	// listings are the directories read while directives are written out: each
