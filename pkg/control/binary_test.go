@@ -193,7 +193,7 @@ func TestParseOne(t *testing.T) {
 			t.Errorf("ParseOne(%q): %v", tt.text(), err)
 		case tt.wantErr != "" && (err == nil || !strings.Contains(err.Error(), tt.wantErr)):
 			t.Errorf("ParseOne(%q) = %v; want error with %q", tt.text(), err, tt.wantErr)
-		case err == nil && got.Get("Package") == "":
+		case (err == nil) != (got.Get("Package") != ""):
 			t.Errorf("ParseOne(%q) = %v", tt.text(), got)
 		}
 	}

@@ -130,7 +130,10 @@ func ParseOne(r io.Reader, name string) (Stanza, error) {
 	case 0:
 		return Stanza{}, textfile.Errorf(name, 0, "no stanza found")
 	case 1:
-		return stanzas[0], checkBinary(stanzas[0], name)
+		if err := checkBinary(stanzas[0], name); err != nil {
+			return Stanza{}, err
+		}
+		return stanzas[0], nil
 	}
 	return Stanza{}, textfile.Errorf(name, stanzas[1].Fields[0].Line, "second stanza; only one is allowed here")
 }
