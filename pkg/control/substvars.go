@@ -47,7 +47,10 @@ func ParseSubstvars(r io.Reader, name string) (*Substvars, error) {
 		}
 		s.vars[m[1]] = substvarValue{value: m[3], optional: m[2] != ""}
 	}
-	return s, sc.Err()
+	if err := sc.Err(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // Get returns the value of the variable called name.
