@@ -69,8 +69,9 @@ type argv struct {
 	args    []string             // what is no option
 	added   []string             // the values of -O
 	errs    []error
-	stop    error // ends all
-	dry     bool  // look only whether all is known
+	warned  []error // errors in what -O added: they end nothing
+	stop    error   // ends all
+	dry     bool    // look only whether all is known
 }
 
 // apply takes args apart and then each value of -O, which counts only if all
@@ -86,9 +87,13 @@ func (a *argv) apply(args []string) (rest []string) {
 			a.stop = try.stop
 			return nil
 		}
-		if len(try.errs) == 0 {
-			a.apply([]string{arg})
+		if len(try.errs) > 0 {
+			continue
 		}
+		errs := a.errs
+		a.errs = nil
+		a.apply([]string{arg})
+		a.errs, a.warned = errs, append(a.warned, a.errs...)
 	}
 	return rest
 }

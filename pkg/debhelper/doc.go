@@ -26,8 +26,9 @@
 // What differs from debhelper: paths with a name of their own are written to a
 // temporary file and renamed; a snippet of a maintainer script replaces the one
 // that an earlier run put there; the values that go into it are quoted for the
-// shell; variables in configuration files are never expanded twice. Compat
-// levels below 9 are refused with the levels that debhelper knows no more.
+// shell; variables in configuration files are never expanded twice; an
+// executable configuration file is run at every compat level (debhelper: from 9
+// on). Messages are gokms's own words.
 //
 // A Session is for one goroutine.
 package debhelper

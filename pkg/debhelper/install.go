@@ -4,6 +4,7 @@ package debhelper
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -34,6 +35,9 @@ func (s *Session) install(source, dest string, mode fs.FileMode) error {
 	info, err := in.Stat()
 	if err != nil {
 		return s.inTree(err)
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("install %s: not a regular file", source)
 	}
 	return s.replace(dest, mode, s.clamp(info.ModTime()), func(w io.Writer) error {
 		_, err := io.Copy(w, in)

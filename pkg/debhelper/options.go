@@ -86,6 +86,7 @@ func (s *Session) parse(flags []Flag, args []string) error {
 	a.options["O"] = &Flag{Takes: Value, Set: func(v string) error { a.added = append(a.added, v); return nil }}
 	extra := s.parseEnvironment(a)
 	rest := a.apply(args)
+	s.warn(a.warned...)
 	s.Args, s.Rest = a.args, append(rest, extra...)
 	switch {
 	case a.stop != nil:

@@ -32,6 +32,48 @@ func (s *Session) PkgFile(p *Package, name string) (string, error) {
 	return "", nil
 }
 
+// NamedFile is a configuration file whose name tells what it is about.
+type NamedFile struct {
+	Name string
+	File string // relative to the source package
+}
+
+// NamedPkgFiles returns p's files debian/PKG.NAME.name, for each NAME the most
+// special one as [Session.PkgFile] would choose, sorted by NAME. Files of a
+// package called "PKG.NAME" are not among them.
+func (s *Session) NamedPkgFiles(p *Package, name string) ([]NamedFile, error) {
+	prefix, suffix := "debian/"+p.Name+".", "."+name
+	found, err := filepath.Glob(quoteGlob(s.path(prefix)) + "*" + quoteGlob(suffix) + "*")
+	if err != nil {
+		return nil, err
+	}
+	var all []NamedFile
+	for _, file := range found {
+		middle, after, _ := strings.Cut(strings.TrimPrefix(file, s.path(prefix)), suffix)
+		if after != "" && after[0] != '.' || s.ofOtherPackage(p, middle) {
+			continue
+		}
+		tries, err := s.perArchitecture(p, prefix+middle+suffix)
+		if err != nil {
+			return nil, err
+		}
+		if i := slices.IndexFunc(tries, s.isFile); i >= 0 {
+			all = append(all, NamedFile{middle, tries[i]})
+		}
+	}
+	slices.SortFunc(all, func(a, b NamedFile) int { return strings.Compare(a.Name, b.Name) })
+	return slices.CompactFunc(all, func(a, b NamedFile) bool { return a.Name == b.Name }), nil
+}
+
+// ofOtherPackage reports whether debian/PKG.middle.* belongs to a package
+// whose name begins with "PKG.".
+func (s *Session) ofOtherPackage(p *Package, middle string) bool {
+	return slices.ContainsFunc(s.AllPackages, func(q *Package) bool {
+		rest, ok := strings.CutPrefix(q.Name, p.Name+".")
+		return ok && strings.HasPrefix(middle+".", rest+".")
+	})
+}
+
 // perArchitecture lists file with the suffixes that are worth a look, the most
 // special first. dpkg-architecture is asked only if some suffix is in use.
 func (s *Session) perArchitecture(p *Package, file string) ([]string, error) {

@@ -72,11 +72,14 @@ func Init(ctx context.Context, tool Command, env Env) (*Session, error) {
 	if s.Clock, err = s.sourceDate(); err != nil {
 		return s, err
 	}
-	if err := s.readControl(); err != nil {
-		return s, err
-	}
+	controlErr := s.readControl()
 	s.selection.all = s.AllPackages
-	if err := s.parse(append(s.shared(), tool.Flags...), env.Args); err != nil {
+	err = s.parse(append(s.shared(), tool.Flags...), env.Args)
+	switch {
+	case controlErr != nil && !errors.Is(err, ErrHelp):
+		s.Warnings = nil
+		return s, controlErr
+	case err != nil:
 		return s, err
 	}
 	todo, warnings, err := s.selection.resolve(s.HostArch, s.logged)
