@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/gokms/gokms/pkg/bmdeb"
 	"github.com/gokms/gokms/pkg/control"
 	"github.com/gokms/gokms/pkg/debfile"
+	"github.com/gokms/gokms/pkg/dkms"
 	"github.com/gokms/gokms/pkg/version"
 )
 
@@ -57,7 +59,7 @@ func flags() []ucli.Flag {
 	return []ucli.Flag{
 		&ucli.StringSliceFlag{Name: "kernel", Aliases: []string{"k"}, Usage: "build for the kernel release `KVER`; repeatable; \"all\": every kernel with headers"},
 		&ucli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: ".", Usage: "write the packages to `DIR`"},
-		&ucli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Usage: "run `N` compiler jobs at once (default: parallel= of DEB_BUILD_OPTIONS, else the number of CPUs)"},
+		&ucli.StringFlag{Name: "jobs", Aliases: []string{"j"}, Usage: "run `N` compiler jobs at once (default: parallel= of DEB_BUILD_OPTIONS, else the number of CPUs)"},
 		&ucli.StringFlag{Name: "modules-root", Value: "/lib/modules", Usage: "find kernels below `DIR`"},
 		&ucli.StringFlag{Name: "source-tree", Value: "/usr/src", Usage: "find NAME/VERSION below `DIR`"},
 		&ucli.StringFlag{Name: "source-dir", Usage: "take the module's files from `DIR`, not from where the source has them"},
@@ -144,11 +146,7 @@ func (o *options) check() []error {
 		}
 	}
 	if len(o.sources) > 1 {
-		for flag, value := range map[string]string{"--name": o.name, "--package-version": o.packageVersion, "--source-dir": o.sourceDir} {
-			if value != "" {
-				bad("%s goes with one source; %d are given", flag, len(o.sources))
-			}
-		}
+		errs = append(errs, o.oneSource(fmt.Sprintf("%d are given", len(o.sources)))...)
 	}
 	if o.packageVersion != "" {
 		if err := version.Validate(o.packageVersion); err != nil {
@@ -156,7 +154,7 @@ func (o *options) check() []error {
 		}
 	}
 	if o.revision != "" && !revisionRE.MatchString(o.revision) {
-		bad("--revision %q: want letters, digits, \".\" and \"~\"", o.revision)
+		bad("--revision %q: want letters, digits, \".\", \"+\" and \"~\"", o.revision)
 	}
 	for _, p := range o.provides {
 		if _, err := control.ParseRelations(p); err != nil {
@@ -174,43 +172,70 @@ func (o *options) check() []error {
 		bad("--compression %q: want xz, zstd, gzip or none", o.compression)
 	}
 	for _, d := range o.directives {
-		if !directiveRE.MatchString(d) {
+		name, _, found := strings.Cut(d, "=")
+		name, _, _ = strings.Cut(name, "[")
+		switch {
+		case !found || !directiveRE.MatchString(d):
 			bad("--directive %q: want NAME=VALUE", d)
+		case !slices.Contains(dkms.Directives(), name):
+			bad("--directive %q: dkms.conf has no directive %s", d, name)
 		}
 	}
-	if o.overrides != "" {
-		if info, err := os.Stat(o.overrides); err != nil || !info.IsDir() {
-			bad("--overrides %s: no such directory", o.overrides)
+	for _, dir := range [][2]string{{"--overrides", o.overrides}, {"--source-dir", o.sourceDir}} {
+		if info, err := os.Stat(dir[1]); dir[1] != "" && (err != nil || !info.IsDir()) {
+			bad("%s %s: no such directory", dir[0], dir[1])
+		}
+	}
+	return append(errs, o.checkMaintainer()...)
+}
+
+// oneSource refuses options that cannot go for several sources.
+func (o *options) oneSource(several string) []error {
+	var errs []error
+	for _, option := range [][2]string{{"--name", o.name}, {"--package-version", o.packageVersion}, {"--source-dir", o.sourceDir}} {
+		if option[1] != "" {
+			errs = append(errs, fmt.Errorf("%s goes with one source; %s", option[0], several))
 		}
 	}
 	return errs
 }
 
+// checkMaintainer wants the form of Policy 5.6.2.
+func (o *options) checkMaintainer() []error {
+	switch {
+	case o.maintainer != "" && !maintainerRE.MatchString(o.maintainer):
+		return []error{fmt.Errorf("--maintainer %q: want 'NAME <ADDRESS>'", o.maintainer)}
+	case o.maintainer == "" && o.fallbackMaint != "" && !maintainerRE.MatchString(o.fallbackMaint):
+		return []error{fmt.Errorf("DEBFULLNAME and DEBEMAIL make %q: want 'NAME <ADDRESS>'", o.fallbackMaint)}
+	}
+	return nil
+}
+
 var (
-	revisionRE  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.~+]*$`)
-	directiveRE = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\[[0-9]+\])?=`)
+	revisionRE   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.~+]*$`)
+	directiveRE  = regexp.MustCompile(`^[A-Z_]+(\[[0-9]+\])?=`)
+	maintainerRE = regexp.MustCompile(`^[^<>[:cntrl:]]+ <[^<>@[:space:][:cntrl:]]+@[^<>@[:space:][:cntrl:]]+>$`)
 )
 
 // jobs is -j, else parallel=N of DEB_BUILD_OPTIONS, else the number of CPUs.
 func jobs(c *ucli.Context, env *cli.Env) (int, error) {
 	if c.IsSet("jobs") {
-		if c.Int("jobs") < 1 {
-			return 0, fmt.Errorf("--jobs %d: want at least 1", c.Int("jobs"))
-		}
-		return c.Int("jobs"), nil
+		return count("--jobs "+c.String("jobs"), c.String("jobs"))
 	}
 	for _, word := range strings.Fields(env.Getenv("DEB_BUILD_OPTIONS")) {
-		value, ok := strings.CutPrefix(word, "parallel=")
-		if !ok {
-			continue
+		if value, ok := strings.CutPrefix(word, "parallel="); ok {
+			return count("DEB_BUILD_OPTIONS: "+word, value)
 		}
-		n, err := strconv.Atoi(value)
-		if err != nil || n < 1 {
-			return 0, fmt.Errorf("DEB_BUILD_OPTIONS: %s: want a number of at least 1", word)
-		}
-		return n, nil
 	}
 	return runtime.NumCPU(), nil
+}
+
+func count(shown, value string) (int, error) {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("%s: want a number of at least 1", shown)
+	}
+	return n, nil
 }
 
 // epoch is SOURCE_DATE_EPOCH (reproducible-builds.org), nil where it is unset.
@@ -220,12 +245,16 @@ func epoch(env *cli.Env) (*time.Time, error) {
 		return nil, nil
 	}
 	seconds, err := strconv.ParseInt(value, 10, 64)
-	if err != nil || seconds < 0 {
+	if err != nil || seconds < 0 || seconds > lastSecond {
 		return nil, fmt.Errorf("SOURCE_DATE_EPOCH %q: want seconds since 1970", value)
 	}
 	t := time.Unix(seconds, 0).UTC()
 	return &t, nil
 }
+
+// lastSecond is the end of the year 9999, the last that a changelog's date can
+// hold.
+const lastSecond = 253402300799
 
 // fallbackMaintainer is "DEBFULLNAME <DEBEMAIL>", as debchange takes them.
 func fallbackMaintainer(env *cli.Env) string {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,9 +12,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 
 	ucli "github.com/urfave/cli/v2"
+	"mvdan.cc/sh/v3/syntax"
 
 	"github.com/gokms/gokms/internal/cell"
 	"github.com/gokms/gokms/internal/cli"
@@ -53,7 +57,10 @@ func run(ctx context.Context, env *cli.Env) error {
 			return (&command{env: env, options: o, log: cli.NewLog(env.Stderr, prog, o.level)}).do(ctx)
 		},
 	}
-	err := app.Run(append([]string{prog}, cli.FlagsFirst(app.Flags, env.Args)...))
+	args, err := normalize(app.Flags, env.Args)
+	if err = cli.BadInput(err); err == nil {
+		err = app.Run(append([]string{prog}, args...))
+	}
 	if err != nil {
 		cli.NewLog(env.Stderr, prog, cli.Normal).Error(err)
 	}
@@ -66,6 +73,9 @@ type command struct {
 	env  *cli.Env
 	log  *cli.Log
 	work string // temporary directory
+
+	started   bool  // a build
+	stdoutErr error // the first of writing there
 }
 
 func (c *command) do(ctx context.Context) (err error) {
@@ -76,46 +86,63 @@ func (c *command) do(ctx context.Context) (err error) {
 	if err != nil {
 		return cli.BadInput(err)
 	}
-	c.work, err = os.MkdirTemp(c.env.Getenv("TMPDIR"), "gokms-")
-	if err != nil {
-		return err
+	if err := c.makeWork(); err != nil {
+		return planError(err)
 	}
 	defer func() { err = errors.Join(err, c.tidy()) }()
 	cells, err := c.plan(ctx, trees)
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if err != nil {
-		return cli.BadInput(err)
-	}
-	if c.noAct {
+	switch {
+	case ctx.Err() != nil:
+		return interrupted(ctx)
+	case err != nil:
+		return planError(err)
+	case c.noAct:
 		return c.printPlan(cells)
 	}
 	return c.build(ctx, cells)
 }
 
-// tidy removes the temporary directory, or says where it is.
-func (c *command) tidy() error {
-	if c.keepBuild {
-		c.log.Infof("kept %s", c.work)
-		return nil
+// planError is bad input, but for what may work the next time.
+func planError(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EIO) {
+		return err
 	}
-	return removeAll(c.work)
+	return cli.BadInput(err)
 }
 
-// removeAll removes dir even where a build left directories without write
-// permission.
-func removeAll(dir string) error {
-	if os.RemoveAll(dir) == nil {
+// interrupted is the error of a run that a signal ended.
+func interrupted(ctx context.Context) error {
+	return fmt.Errorf("interrupted: %w", context.Cause(ctx))
+}
+
+// makeWork makes the temporary directory. What root evaluates is evaluated as
+// nobody (see confeval), who must get to the sources.
+func (c *command) makeWork() error {
+	tmp := c.env.Getenv("TMPDIR")
+	if tmp != "" && !filepath.IsAbs(tmp) {
+		tmp = filepath.Join(c.env.Dir, tmp)
+	}
+	var err error
+	if c.work, err = os.MkdirTemp(tmp, "gokms-"); err != nil {
+		return fmt.Errorf("temporary directory: %w", err)
+	}
+	if os.Geteuid() != 0 {
 		return nil
 	}
-	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if d != nil && d.IsDir() {
-			return os.Chmod(path, 0o700)
-		}
+	err = errors.Join(os.Chown(c.work, -1, confeval.RootsGroup), os.Chmod(c.work, 0o710))
+	if err != nil {
+		return errors.Join(err, os.Remove(c.work))
+	}
+	return nil
+}
+
+// tidy removes the temporary directory, or says where it is.
+func (c *command) tidy() error {
+	if c.keepBuild && c.started {
+		c.log.Infof("build directories kept in %s", filepath.Join(c.work, "cells"))
 		return nil
-	})
-	return errors.Join(err, os.RemoveAll(dir))
+	}
+	return cell.RemoveWork(c.work)
 }
 
 // trees opens the header trees asked for.
@@ -134,6 +161,9 @@ func (c *command) trees() ([]*kernel.Tree, error) {
 		if err != nil {
 			errs = append(errs, err)
 			continue
+		}
+		for _, w := range tree.Warnings {
+			c.log.Warn(w)
 		}
 		trees = append(trees, tree)
 	}
@@ -188,9 +218,29 @@ func (c *command) run() func(*exec.Cmd) error {
 		return run
 	}
 	return func(cmd *exec.Cmd) error {
-		c.log.Debugf("run: %s", strings.Join(cmd.Args, " "))
+		c.log.Debugf("run: %s", commandLine(cmd))
 		return run(cmd)
 	}
+}
+
+// commandLine is what cmd runs, as one would type it. Of the shell programs
+// that builds are started with only what they run is of interest.
+func commandLine(cmd *exec.Cmd) string {
+	words := cmd.Args
+	if at := slices.Index(words, "-c"); at > 0 && words[0] == "bash" && len(words) > at+3 {
+		if strings.Contains(words[at+1], `eval "$1"`) {
+			return words[at+3]
+		}
+		words = words[at+3:]
+	}
+	var quoted []string
+	for _, word := range words {
+		if q, err := syntax.Quote(word, syntax.LangBash); err == nil {
+			word = q
+		}
+		quoted = append(quoted, word)
+	}
+	return strings.Join(quoted, " ")
 }
 
 func (c *command) eval(ctx context.Context, in dkms.Input) (*dkms.Values, error) {
@@ -203,7 +253,7 @@ func (c *command) plan(ctx context.Context, trees []*kernel.Tree) ([]*cell.Cell,
 	if err != nil {
 		return nil, err
 	}
-	if err := writable(c.output); err != nil {
+	if err := c.checkOutput(); err != nil {
 		return nil, err
 	}
 	opts := c.cellOptions()
@@ -268,20 +318,43 @@ func (c *command) resolve(ctx context.Context) ([]*source.Source, error) {
 			all = append(all, s)
 		}
 	}
+	if len(errs) == 0 && len(all) > 1 {
+		errs = c.oneSource(fmt.Sprintf("%s holds %d", c.sources[0], len(all)))
+	}
 	return all, errors.Join(errs...)
 }
 
-// writable finds out whether files can be made in dir, or dir itself.
-func writable(dir string) error {
-	for {
-		f, err := os.CreateTemp(dir, ".gokms-")
+// checkOutput finds out before anything is built whether its results can be
+// kept.
+func (c *command) checkOutput() error {
+	if c.noAct {
+		return nil
+	}
+	errs := []error{writable("--output", c.output)}
+	if c.logDir != "" && c.logDir != c.output {
+		errs = append(errs, writable("--log-dir", c.logDir))
+	}
+	return errors.Join(errs...)
+}
+
+// writable finds out whether files can be made in dir or, if it does not exist
+// yet, dir itself.
+func writable(option, dir string) error {
+	for at := dir; ; at = filepath.Dir(at) {
+		f, err := os.CreateTemp(at, ".gokms-")
 		if err == nil {
 			return errors.Join(f.Close(), os.Remove(f.Name()))
 		}
-		if !errors.Is(err, os.ErrNotExist) || dir == filepath.Dir(dir) {
-			return fmt.Errorf("output directory: %w", err)
+		if errors.Is(err, os.ErrNotExist) && at != filepath.Dir(at) {
+			continue
 		}
-		dir = filepath.Dir(dir)
+		if e, ok := errors.AsType[*os.PathError](err); ok {
+			err = fmt.Errorf("%s: %w", at, e.Err)
+		}
+		if at != dir {
+			return fmt.Errorf("%s %s cannot be made: %w", option, dir, err)
+		}
+		return fmt.Errorf("%s is not writable: %w", option, err)
 	}
 }
 
@@ -291,36 +364,21 @@ func (c *command) cellOptions() *cell.Options {
 		Maintainer: c.maintainer, FallbackMaint: c.fallbackMaint, Name: c.name,
 		PackageVersion: c.packageVersion, Revision: c.revision, Provides: c.provides, Copyright: c.copyright,
 		Coexist: c.coexist, DestDir: c.destDir, Compression: c.compression, Epoch: c.epoch,
-		OverrideDir: c.overrides, Directives: c.directives, OS: runningDistribution(),
-		Jobs: c.jobs, Run: c.run(), Eval: c.eval,
+		OverrideDir: c.overrides, Directives: c.directives, OS: cli.RunningDistribution(),
+		Jobs: c.jobs, Run: c.run(), Now: c.env.Now, Eval: c.eval,
 	}
-}
-
-// runningDistribution is what dkms calls $running_distribution: ID and
-// VERSION_ID of os-release(5).
-func runningDistribution() string {
-	text, err := os.ReadFile("/etc/os-release")
-	if err != nil {
-		return ""
-	}
-	fields := map[string]string{}
-	for _, line := range strings.Split(string(text), "\n") {
-		if name, value, ok := strings.Cut(line, "="); ok {
-			fields[name] = strings.Trim(value, `"'`)
-		}
-	}
-	return fields["ID"] + fields["VERSION_ID"]
 }
 
 // build runs the cells one after another and tells the results.
 func (c *command) build(ctx context.Context, cells []*cell.Cell) error {
-	var results []*cell.Result
+	c.started = true
+	results := []*cell.Result{}
 	failed, built := 0, 0
 	for _, one := range cells {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
 		r := c.buildOne(ctx, one)
+		if ctx.Err() != nil && r.Status == cell.Failed {
+			break
+		}
 		results = append(results, r)
 		switch r.Status {
 		case cell.Failed:
@@ -336,7 +394,9 @@ func (c *command) build(ctx context.Context, cells []*cell.Cell) error {
 	}
 	switch {
 	case ctx.Err() != nil:
-		return context.Cause(ctx)
+		return interrupted(ctx)
+	case c.stdoutErr != nil:
+		return fmt.Errorf("write standard output: %w", c.stdoutErr)
 	case failed > 0:
 		return &cli.ExitError{Code: cli.ExitFailed}
 	case built == 0:
@@ -358,11 +418,14 @@ func (c *command) buildOne(ctx context.Context, one *cell.Cell) *cell.Result {
 	case cell.Excluded:
 		c.log.Infof("excluded %s: %s", one.Title(), r.Rule)
 	case cell.Failed:
-		c.log.Error(r.Err)
+		if ctx.Err() == nil {
+			c.log.Error(r.Err)
+		}
 	case cell.Built:
 		c.log.Infof("built %s (modules: %d, %.1f s)", filepath.Base(r.Package.File), len(r.Modules), r.Seconds)
 		if !c.json {
-			fmt.Fprintln(c.env.Stdout, r.Package.File)
+			_, err := fmt.Fprintln(c.env.Stdout, r.Package.File)
+			c.stdoutErr = cmp.Or(c.stdoutErr, err)
 		}
 	}
 	return r

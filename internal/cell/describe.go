@@ -98,13 +98,13 @@ func (d *Description) String() string {
 	}
 	line("Module-Source", d.Name+"/"+d.Version)
 	line("Kernel", d.Kernel)
-	line("Recipe", d.Conf)
+	line("Dkms-Conf", d.Conf)
 	line("Excluded-By", d.Excluded)
 	if d.Excluded != "" {
 		return b.String()
 	}
 	line("Compiler", d.Compiler)
-	line("Build-Depends-Sources", strings.Join(d.BuildDepends, ", "))
+	line("Built-After", strings.Join(d.BuildDepends, ", "))
 	line("Patches", strings.Join(d.Patches, ", "))
 	line("Pre-Build", d.PreBuild)
 	line("Make", d.Make)

@@ -8,11 +8,14 @@ import (
 	"strings"
 
 	"github.com/gokms/gokms/internal/source"
+	"github.com/gokms/gokms/pkg/dkms"
 )
 
 // Order links the cells of each kernel by their BUILD_DEPENDS and returns them
 // so that each comes after those it depends on, otherwise in the order given.
-// Unknown names and cycles are errors.
+// Unknown names and cycles are errors. A cell that depends on an excluded one
+// becomes excluded as well, since dkms builds none whose BUILD_DEPENDS are not
+// installed.
 func Order(cells []*Cell) ([]*Cell, error) {
 	o := &orderer{state: map[*Cell]int{}, byName: map[[2]string]*Cell{}}
 	for _, c := range cells {
@@ -71,6 +74,12 @@ func (o *orderer) depends(c *Cell, path []string) []error {
 			continue
 		}
 		c.Depends = append(c.Depends, dep)
+		if x := dep.Conf.Excluded; x != nil && c.Conf.Excluded == nil {
+			c.Conf.Excluded = &dkms.Exclusion{
+				Rule: "BUILD_DEPENDS", Value: name,
+				Found: fmt.Sprintf("%s, since for %s %s", c.Kernel.Release, name, x),
+			}
+		}
 	}
 	return errs
 }

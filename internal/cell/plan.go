@@ -13,11 +13,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/gokms/gokms/internal/source"
 	"github.com/gokms/gokms/pkg/bmdeb"
 	"github.com/gokms/gokms/pkg/changelog"
+	"github.com/gokms/gokms/pkg/control"
 	"github.com/gokms/gokms/pkg/debfile"
 	"github.com/gokms/gokms/pkg/dkms"
 	"github.com/gokms/gokms/pkg/kbuild"
@@ -28,7 +30,9 @@ import (
 type Options struct {
 	WorkDir string // temporary directory of the run
 	Output  string // where packages and records go
-	LogDir  string // where build logs go
+	LogDir  string // where build logs go; "": Output
+	// RecordDir is where JSON records go; "": Output.
+	RecordDir string
 
 	Maintainer     string // "": the source's, else DefaultMaintainer
 	FallbackMaint  string // from DEBFULLNAME and DEBEMAIL
@@ -46,9 +50,11 @@ type Options struct {
 	Directives  []string // NAME=VALUE
 	OS          string   // $running_distribution
 
-	Jobs int
-	Run  func(*exec.Cmd) error // nil: (*exec.Cmd).Run
-	Eval func(context.Context, dkms.Input) (*dkms.Values, error)
+	Jobs     int
+	Run      func(*exec.Cmd) error        // nil: (*exec.Cmd).Run
+	LookPath func(string) (string, error) // nil: exec.LookPath
+	Now      func() time.Time             // measures how long things take; nil: time.Now
+	Eval     func(context.Context, dkms.Input) (*dkms.Values, error)
 }
 
 // Cell is one source planned for one kernel.
@@ -103,7 +109,7 @@ func layout(src *source.Source, tree *kernel.Tree, o *Options) kbuild.Layout {
 		p := filepath.Join(elem...)
 		return kbuild.Path{Host: p, Build: p}
 	}
-	cell := filepath.Join(o.WorkDir, "cells", tree.Release, src.Name+"-"+src.Version)
+	cell := filepath.Join(o.WorkDir, "cells", tree.Release, src.Name, src.Version)
 	return kbuild.Layout{
 		DKMSTree:   same(cell, "dkms"),
 		SourceTree: same(o.WorkDir, "src"),
@@ -133,10 +139,14 @@ func (c *Cell) link() error {
 		return err
 	}
 	err := os.Symlink(c.Source.Dir, dir)
-	if errors.Is(err, os.ErrExist) {
-		return nil // an earlier cell of the same source
+	if !errors.Is(err, os.ErrExist) {
+		return err
 	}
-	return err
+	// An earlier cell of the same source; or a-1/2 and a/1-2.
+	if first, err := os.Readlink(dir); err != nil || first != c.Source.Dir {
+		return fmt.Errorf("%s: another source has the same directory %s below /usr/src", c.Source.Arg, filepath.Base(dir))
+	}
+	return nil
 }
 
 func (c *Cell) evaluate(ctx context.Context) error {
@@ -157,6 +167,9 @@ func (c *Cell) evaluate(ctx context.Context) error {
 			c.Source.Conf.Path, c.Kernel.Release, c.Conf.Name, c.Conf.Version, c.Source.Name, c.Source.Version)
 	}
 	c.Warnings = append(c.Warnings, c.Conf.Warnings...)
+	if said := strings.TrimSpace(values.Messages); said != "" {
+		c.Warnings = append(c.Warnings, fmt.Errorf("%s: it says, evaluated for kernel %s: %s", c.Source.Conf.Path, c.Kernel.Release, said))
+	}
 	return nil
 }
 
@@ -205,8 +218,58 @@ func (c *Cell) check() error {
 	if len(c.built()) == 0 {
 		return fmt.Errorf("%s: it names no module to build", c.Source.Conf.Path)
 	}
-	err := c.Kernel.CheckCompiler(exec.LookPath)
-	return errors.Join(err, c.Conf.CheckPatches(os.DirFS(c.Source.Dir)))
+	return errors.Join(c.checkBuildDir(), c.Kernel.CheckCompiler(c.opts.lookPath()), c.checkTools(),
+		c.Conf.CheckPatches(os.DirFS(c.Source.Dir)))
+}
+
+// checkBuildDir refuses what the kernel's Makefiles cannot work in: make
+// splits at blanks, its rules at colons, and expands the rest.
+func (c *Cell) checkBuildDir() error {
+	const forbidden = " \t\n:#$'\"\\%="
+	switch {
+	case strings.ContainsAny(c.opts.WorkDir, forbidden):
+		return &source.Error{
+			Err:  fmt.Errorf("temporary directory %q: make cannot work in a path with any of %q", c.opts.WorkDir, forbidden),
+			Cure: "set TMPDIR to another one",
+		}
+	case strings.ContainsAny(c.Source.Name, forbidden):
+		return c.Conf.Values.Errorf("PACKAGE_NAME", 0, "PACKAGE_NAME: %q: make cannot work in a path with any of %q", c.Source.Name, forbidden)
+	case strings.ContainsAny(c.Source.Version, forbidden):
+		return c.Conf.Values.Errorf("PACKAGE_VERSION", 0, "PACKAGE_VERSION: %q: make cannot work in a path with any of %q", c.Source.Version, forbidden)
+	}
+	return nil
+}
+
+func (o *Options) lookPath() func(string) (string, error) {
+	if o.LookPath == nil {
+		return exec.LookPath
+	}
+	return o.LookPath
+}
+
+// checkTools looks for the programs that this cell will run beside the
+// compiler.
+func (c *Cell) checkTools() error {
+	var errs []error
+	need := func(tool, pkg, why string) {
+		if _, err := c.opts.lookPath()(tool); err != nil {
+			errs = append(errs, &source.Error{
+				Err:  fmt.Errorf("%s, which %s needs, is not installed", tool, why),
+				Cure: "install the package " + pkg,
+			})
+		}
+	}
+	need("make", "make", "building modules")
+	if len(c.Conf.Patches) > 0 {
+		need("patch", "patch", "a source with PATCH")
+	}
+	switch c.opts.Compression {
+	case debfile.XZ, "":
+		need("xz", "xz-utils", "--compression=xz")
+	case debfile.Gzip:
+		need("gzip", "gzip", "--compression=gzip")
+	}
+	return errors.Join(errs...)
 }
 
 // built are the modules that this kernel gets.
@@ -279,18 +342,36 @@ func (c *Cell) identify(p *bmdeb.Package) error {
 	if o.Revision != "" {
 		p.Version += "+" + o.Revision
 	}
-	p.DKMSPackages = []string{cmp.Or(deb.Binary, p.Name+"-dkms")}
+	p.DKMSPackages = []string{c.rival(p)}
 	return nil
 }
 
-// tryPack builds the control stanza with stand-in modules, so that fields and
+// rival is the -dkms package of the source. What a bare directory would be
+// called as a package can only be guessed, and not from --name.
+func (c *Cell) rival(p *bmdeb.Package) string {
+	if c.Source.Debian.Binary != "" {
+		return c.Source.Debian.Binary
+	}
+	if name, err := bmdeb.ModuleName(c.Conf.Name); err == nil {
+		return name + "-dkms"
+	}
+	return p.Name + "-dkms"
+}
+
+// tryPack makes the control file with stand-in modules, so that fields and
 // names which no package can have end the plan.
 func (c *Cell) tryPack(p bmdeb.Package) error {
 	for _, m := range c.built() {
 		p.Modules = append(p.Modules, bmdeb.Module{Name: m.DestName, Suffix: ".ko"})
 	}
-	_, err := p.Deb()
-	return err
+	deb, err := p.Deb()
+	if err != nil {
+		return err
+	}
+	if _, err := control.Format(deb.Control); err != nil {
+		return fmt.Errorf("package %s: %w", p.Binary(), err)
+	}
+	return nil
 }
 
 // changelog is the source's own, below a new entry where the package's version

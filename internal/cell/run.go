@@ -28,7 +28,11 @@ import (
 // then the record. The cells in c.Depends must have been run before. The
 // result is never nil.
 func (c *Cell) Run(ctx context.Context) *Result {
-	start := time.Now()
+	now := c.opts.Now
+	if now == nil {
+		now = time.Now
+	}
+	start := now()
 	r := &Result{Name: c.Source.Name, Version: c.Source.Version, Kernel: c.Kernel.Release, Status: Built}
 	c.result = r
 	r.warn(c.Warnings...)
@@ -39,10 +43,12 @@ func (c *Cell) Run(ctx context.Context) *Result {
 	if err := c.run(ctx, r); err != nil {
 		r.fail(err)
 	}
-	r.Seconds = time.Since(start).Seconds()
+	r.Seconds = now().Sub(start).Seconds()
 	if r.Status == Built {
 		if err := c.publishRecord(r); err != nil {
-			r.fail(err)
+			// Without a record it would count as half-done.
+			r.fail(fmt.Errorf("%s: %w", c.Title(), errors.Join(err, os.Remove(r.Package.File))))
+			r.Package = nil
 		}
 	}
 	return r
@@ -72,7 +78,8 @@ func (c *Cell) run(ctx context.Context, r *Result) error {
 	return c.publish(&p, r)
 }
 
-// build runs kbuild and publishes its log, whatever came of it.
+// build runs kbuild and publishes its log, whatever came of it but an
+// interruption.
 func (c *Cell) build(ctx context.Context, r *Result) (*kbuild.Result, error) {
 	work := filepath.Dir(c.Layout.DKMSTree.Host)
 	if err := os.MkdirAll(work, 0o755); err != nil {
@@ -82,15 +89,20 @@ func (c *Cell) build(ctx context.Context, r *Result) (*kbuild.Result, error) {
 	b := &kbuild.Build{
 		Conf: c.Conf, Tree: c.Kernel, Layout: c.Layout, SourceHost: c.Source.Dir, Jobs: c.opts.Jobs,
 		ExtraSymvers: c.extraSymvers(), Epoch: c.clock,
-		Out: filepath.Join(work, "modules"), LogPath: log, Run: c.opts.Run,
+		Out: filepath.Join(work, "modules"), LogPath: log, Run: c.opts.Run, Now: c.opts.Now,
+		DKMSConf: c.Source.Conf.Text,
 	}
 	built, err := b.Do(ctx)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	published, logErr := c.publishLog(log)
 	r.Log = published
-	if e, ok := errors.AsType[*kbuild.Error](err); ok && published != "" {
+	if e, ok := errors.AsType[*kbuild.Error](err); ok {
 		e.LogPath = published
+		e.Excerpt = c.shown(e.Excerpt)
 	}
-	if err := errors.Join(err, logErr); err != nil {
+	if err := errors.Join(c.titled(err), c.titled(logErr)); err != nil {
 		return nil, err
 	}
 	for _, s := range built.Steps {
@@ -100,6 +112,20 @@ func (c *Cell) build(ctx context.Context, r *Result) (*kbuild.Result, error) {
 	c.Warnings = append(c.Warnings, built.Warnings...)
 	c.symver = built.Symvers
 	return built, nil
+}
+
+// titled puts the cell's name in front of an error that has none.
+func (c *Cell) titled(err error) error {
+	if _, ok := errors.AsType[*kbuild.Error](err); ok || err == nil {
+		return err
+	}
+	return fmt.Errorf("%s: %w", c.Title(), err)
+}
+
+// shown names the source's files as the user does: what was unpacked or copied
+// is gone when he reads this.
+func (c *Cell) shown(text string) string {
+	return strings.ReplaceAll(text, c.Source.Dir+"/", c.Source.Shown+"/")
 }
 
 // extraSymvers are the Module.symvers of all that c depends on.
@@ -154,13 +180,17 @@ func (c *Cell) addModule(ctx context.Context, p *bmdeb.Package, r *Result, m kbu
 	return nil
 }
 
-// publish writes the package into the output directory.
+// publish writes the package into the output directory. The record of an
+// earlier one goes first: it must not be found beside another package.
 func (c *Cell) publish(p *bmdeb.Package, r *Result) error {
 	deb, err := p.Deb()
 	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(c.opts.Output, 0o777); err != nil {
+		return err
+	}
+	if err := os.Remove(c.recordFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	file := filepath.Join(c.opts.Output, p.FileName())
@@ -197,7 +227,11 @@ func (c *Cell) publishRecord(r *Result) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(c.opts.Output, c.stem()+".json"), append(text, '\n'))
+	return writeFile(c.recordFile(), append(text, '\n'))
+}
+
+func (c *Cell) recordFile() string {
+	return filepath.Join(cmp.Or(c.opts.RecordDir, c.opts.Output), c.stem()+".json")
 }
 
 // writeFile puts text at file whole or not at all.

@@ -19,6 +19,9 @@ import (
 // deb unpacks a -dkms package into WorkDir; each usr/src/*/dkms.conf in it is a
 // module source.
 func (r *resolver) deb(ctx context.Context, file string) ([]*Source, error) {
+	if r.SourceDir != "" {
+		return nil, fmt.Errorf("%s: --source-dir goes with a directory, not with a .deb", r.arg)
+	}
 	root, err := os.MkdirTemp(r.WorkDir, "deb-")
 	if err != nil {
 		return nil, err
@@ -27,7 +30,7 @@ func (r *resolver) deb(ctx context.Context, file string) ([]*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	confs, err := filepath.Glob(filepath.Join(root, "usr/src/*/dkms.conf"))
+	confs, err := filepath.Glob(filepath.Join(escapeGlob(root), "usr/src/*/dkms.conf"))
 	if err != nil {
 		return nil, err
 	}
@@ -49,6 +52,7 @@ func (r *resolver) deb(ctx context.Context, file string) ([]*Source, error) {
 			return nil, err
 		}
 		s.Conf.Path = r.arg + ":" + inside
+		s.Shown = filepath.Dir(s.Conf.Path)
 		if s, err = r.load(ctx, s); err != nil {
 			return nil, err
 		}
@@ -59,7 +63,7 @@ func (r *resolver) deb(ctx context.Context, file string) ([]*Source, error) {
 
 // unpack extracts file below root and reads its identity.
 func (r *resolver) unpack(file, root string) (Debian, error) {
-	d, err := debfile.Open(file)
+	d, err := debfile.OpenWith(file, &debfile.ReadOptions{Run: r.Run})
 	if err != nil {
 		return Debian{}, err
 	}

@@ -4,6 +4,7 @@ package source
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +54,7 @@ func (r *resolver) directory(ctx context.Context, dir string) ([]*Source, error)
 	}
 	return nil, &Error{
 		Err:  fmt.Errorf("%s: no dkms.conf in this directory, and no debian/*.dkms with a debian/changelog", r.arg),
-		Cure: "a SOURCE is such a directory, a -dkms .deb, or NAME/VERSION below " + r.SourceTree,
+		Cure: r.kinds(),
 	}
 }
 
@@ -68,7 +69,7 @@ func (r *resolver) bareIdentity(ctx context.Context, dir string, hasChangelog bo
 
 // debianTree takes a source package: each debian/*.dkms is one module source.
 func (r *resolver) debianTree(ctx context.Context, dir string) ([]*Source, error) {
-	confs, err := filepath.Glob(filepath.Join(dir, "debian", "*.dkms"))
+	confs, err := filepath.Glob(filepath.Join(escapeGlob(dir), "debian", "*.dkms"))
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +93,7 @@ func (r *resolver) debianTree(ctx context.Context, dir string) ([]*Source, error
 		if err != nil {
 			return nil, err
 		}
-		if s.Dir, err = r.stage(dir, s); err != nil {
+		if err := r.stage(ctx, dir, s); err != nil {
 			return nil, err
 		}
 		sources = append(sources, s)
@@ -174,8 +175,8 @@ func (r *resolver) control(dir string) (*control.Template, error) {
 
 // stage copies the module's files to WorkDir/NAME-VERSION and puts the
 // dkms.conf there: src/ if there is one, else all but debian/ and what version
-// control keeps.
-func (r *resolver) stage(dir string, s *Source) (string, error) {
+// control keeps. It becomes s.Dir.
+func (r *resolver) stage(ctx context.Context, dir string, s *Source) error {
 	from := r.SourceDir
 	if from == "" {
 		from = filepath.Join(dir, "src")
@@ -185,29 +186,30 @@ func (r *resolver) stage(dir string, s *Source) (string, error) {
 	}
 	entries, err := os.ReadDir(from)
 	if err != nil {
-		return "", err
+		return err
 	}
-	to := filepath.Join(r.WorkDir, s.Name+"-"+s.Version)
-	if err := os.MkdirAll(to, 0o755); err != nil {
-		return "", err
+	s.Shown = r.shown(from)
+	s.Dir = filepath.Join(r.WorkDir, s.Name+"-"+s.Version)
+	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
+		return err
 	}
-	args := []string{"-a", "-t", to, "--"}
+	args := []string{"-a", "-t", s.Dir, "--"}
 	for _, e := range entries {
 		if !slices.Contains(notModule, e.Name()) {
 			args = append(args, filepath.Join(from, e.Name()))
 		}
 	}
 	if len(args) == 4 {
-		return "", fmt.Errorf("%s: no module sources beside debian/", r.arg)
+		return fmt.Errorf("%s: no module sources beside debian/", r.arg)
 	}
-	if err := r.run(exec.Command("cp", args...)); err != nil {
-		return "", err
+	if err := r.run(exec.CommandContext(ctx, "cp", args...)); err != nil {
+		return err
 	}
-	conf := filepath.Join(to, "dkms.conf")
+	conf := filepath.Join(s.Dir, "dkms.conf")
 	if err := os.RemoveAll(conf); err != nil {
-		return "", err
+		return err
 	}
-	return to, os.WriteFile(conf, s.Conf.Text, 0o644)
+	return os.WriteFile(conf, s.Conf.Text, 0o644)
 }
 
 // notModule are names at the top of a source package that are no part of the
@@ -219,13 +221,18 @@ var notModule = []string{
 }
 
 // installedIdentity asks dpkg which package installed dir, and reads what that
-// package says. A directory that no package owns has no identity.
+// package says. A directory that no package owns has no identity. dpkg is
+// asked of the source tree alone, where -dkms packages lie: it has to read
+// every list of files.
 func (r *resolver) installedIdentity(ctx context.Context, dir string) Debian {
 	resolved, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return Debian{}
 	}
-	out, err := r.output(exec.CommandContext(ctx, "dpkg-query", "-S", filepath.Join(resolved, "dkms.conf")))
+	if tree, err := filepath.EvalSymlinks(r.SourceTree); err != nil || filepath.Dir(resolved) != tree {
+		return Debian{}
+	}
+	out, err := r.output(exec.CommandContext(ctx, "dpkg-query", "-S", escapeGlob(filepath.Join(resolved, "dkms.conf"))))
 	if err != nil {
 		return Debian{}
 	}
@@ -243,7 +250,7 @@ func (r *resolver) installedIdentity(ctx context.Context, dir string) Debian {
 		Binary: fields[0], Version: fields[1], Source: fields[2], SourceVersion: fields[3],
 		Maintainer: fields[4], Homepage: fields[5], Description: extended(dedent(fields[6])),
 	}
-	d.readDocs("/usr/share/doc", pkg)
+	d.readDocs(cmp.Or(r.DocDir, "/usr/share/doc"), d.Binary)
 	return d
 }
 
@@ -263,6 +270,7 @@ func extended(description string) string {
 // run runs cmd; its error holds the command and the tail of stderr.
 func (r *resolver) run(cmd *exec.Cmd) error {
 	var stderr bytes.Buffer
+	cmd.Env = append(cmd.Environ(), "LC_ALL=C.UTF-8")
 	cmd.Stderr = &stderr
 	if err := r.Run(cmd); err != nil {
 		return fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, tail(stderr.String()))

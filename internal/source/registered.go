@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,8 +18,8 @@ import (
 // tree.
 func (r *resolver) registered(ctx context.Context) ([]*Source, error) {
 	name, v, slash := strings.Cut(r.arg, "/")
-	if slash && (name == "" || v == "" || strings.Contains(v, "/")) {
-		return nil, &fs.PathError{Op: "open", Path: r.arg, Err: fs.ErrNotExist}
+	if slash && (name == "" || v == "" || strings.Contains(v, "/")) || strings.HasSuffix(r.arg, ".deb") || strings.HasSuffix(r.arg, ".dsc") {
+		return nil, fmt.Errorf("%s: no such file or directory", r.arg)
 	}
 	dir := filepath.Join(r.SourceTree, r.arg)
 	if slash {

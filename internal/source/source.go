@@ -26,6 +26,7 @@ import (
 type Source struct {
 	Arg     string    // as the user gave it
 	Dir     string    // the module's files, absolute
+	Shown   string    // Dir as messages name it: where the user has it
 	Conf    dkms.File // its dkms.conf, #MODULE_VERSION# replaced
 	Name    string    // PACKAGE_NAME, without a kernel evaluated
 	Version string    // PACKAGE_VERSION, likewise
@@ -54,6 +55,7 @@ type Options struct {
 	Dir        string // relative arguments are relative to it
 	SourceTree string // where NAME/VERSION is found: /usr/src
 	SourceDir  string // the module's files, where a debian/ folder does not tell; "" to find out
+	DocDir     string // changelogs and copyrights of installed packages; "": /usr/share/doc
 	WorkDir    string // an empty directory of the caller's for what must be unpacked
 	// Eval evaluates a dkms.conf without a kernel, under limits.
 	Eval func(context.Context, dkms.Input) (*dkms.Values, error)
@@ -76,20 +78,34 @@ func Resolve(ctx context.Context, arg string, o Options) ([]*Source, error) {
 	switch {
 	case arg == "":
 		return nil, errors.New("empty source argument")
-	case strings.HasSuffix(arg, ".dsc"):
-		return nil, r.opaque()
 	case err == nil && info.IsDir():
 		return r.directory(ctx, path)
-	case err == nil && strings.HasSuffix(arg, ".deb"):
-		return r.deb(ctx, path)
 	case err == nil:
-		return nil, fmt.Errorf("%s: neither a directory nor a .deb", arg)
-	case strings.HasSuffix(arg, ".deb"):
-		return nil, err
+		return r.file(ctx, path)
 	case !errors.Is(err, os.ErrNotExist) && !errors.Is(err, os.ErrInvalid):
 		return nil, err
 	}
 	return r.registered(ctx)
+}
+
+// file takes an argument that is no directory.
+func (r *resolver) file(ctx context.Context, path string) ([]*Source, error) {
+	switch {
+	case strings.HasSuffix(path, ".deb"):
+		return r.deb(ctx, path)
+	case strings.HasSuffix(path, ".dsc"):
+		return nil, r.opaque()
+	case filepath.Base(path) == "dkms.conf":
+		return nil, &Error{Err: fmt.Errorf("%s: a file, not a source", r.arg), Cure: "pass its directory, " + filepath.Dir(r.arg)}
+	case filepath.Ext(path) == ".dkms" && filepath.Base(filepath.Dir(path)) == "debian":
+		return nil, &Error{Err: fmt.Errorf("%s: a file, not a source", r.arg), Cure: "pass the directory of debian/, " + filepath.Dir(filepath.Dir(r.arg))}
+	}
+	return nil, &Error{Err: fmt.Errorf("%s: neither a directory nor a .deb", r.arg), Cure: r.kinds()}
+}
+
+// kinds says what a SOURCE is.
+func (r *resolver) kinds() string {
+	return "a SOURCE is a directory with a dkms.conf or debian/*.dkms, a -dkms .deb, or NAME/VERSION below " + r.SourceTree
 }
 
 // resolver is one argument on its way.
@@ -118,6 +134,9 @@ func (r *resolver) load(ctx context.Context, s *Source) (*Source, error) {
 		s.Conf.Text = text
 	}
 	s.Conf.Path = r.shown(s.Conf.Path)
+	if s.Shown == "" {
+		s.Shown = r.shown(s.Dir)
+	}
 	if upstream := s.Debian.upstream(); upstream != "" {
 		s.Conf.Text = bytes.ReplaceAll(s.Conf.Text, []byte(versionPlaceholder), []byte(upstream))
 	}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+
+package source
+
+// TreeIdentity is what the Debian source package at dir says of the package
+// called binary, from debian/changelog, debian/control and debian/copyright.
+func TreeIdentity(dir, binary string) (Debian, error) {
+	r := &resolver{Options: Options{Dir: dir}, arg: "."}
+	d, err := r.treeIdentity(dir)
+	if err != nil {
+		return Debian{}, err
+	}
+	t, err := r.control(dir)
+	if err != nil {
+		return Debian{}, err
+	}
+	return d.of(binary+".dkms", t.Packages), nil
+}
