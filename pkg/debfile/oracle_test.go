@@ -63,13 +63,13 @@ func TestOracleHostile(t *testing.T) {
 	for _, test := range hostile {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			deb := filepath.Join(t.TempDir(), "x.deb")
-			if err := os.WriteFile(deb, test.deb, 0o644); err != nil {
-				t.Fatal(err)
+			if strings.HasSuffix(test.name, "_device") && os.Geteuid() != 0 {
+				t.Skip("missing: the right to make devices")
 			}
+			deb := writeTemp(t, test.deb)
 			unpacked, err := command("dpkg-deb", "-x", deb, t.TempDir()).CombinedOutput()
 			refused := err != nil
-			// No absolute links nor devices are installed: this runs as root.
+			// tar strips the slash, dpkg as root might write there.
 			if !refused && !strings.Contains(test.name, "absolute") {
 				_, err := command("dpkg", "--root="+dpkgRoot(t), "--force-not-root", "--log=/dev/null", "-i", deb).CombinedOutput()
 				refused = err != nil
@@ -213,7 +213,7 @@ func debhelperTree(t *testing.T, p *Package) string {
 		{"dpkg-deb", "--root-owner-group", "-Z" + string(p.Compression), "-b", tree, filepath.Join(dir, "foo.deb")}} {
 		cmd := command(argv...)
 		cmd.Dir = dir
-		cmd.Env = append(cmd.Env, fmt.Sprintf("SOURCE_DATE_EPOCH=%d", testClock.Unix()), "DH_INTERNAL_OPTIONS=", "DH_COMPAT=")
+		cmd.Env = append(cmd.Env, fmt.Sprintf("SOURCE_DATE_EPOCH=%d", testClock.Unix()), "DEB_RULES_REQUIRES_ROOT=no")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%q: %v\n%s", argv, err, out)
 		}
