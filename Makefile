@@ -19,11 +19,17 @@ BENCH_PACKAGES := $(TEST_PACKAGES)
 # brings its own sources.
 CORPUS_PACKAGES := $(shell cat test/corpus.list)
 
-.PHONY: all
-all: $(addprefix $(BIN)/,$(COMMANDS)) ## build the commands (default)
+# Commands of debhelper's kind have underscores.
+binary = $(BIN)/$(if $(filter dh-%,$1),$(subst -,_,$1),$1)
 
-$(BIN)/%: $(GO_FILES)
-	go build -trimpath -o $@ ./cmd/$*
+.PHONY: all
+all: $(foreach c,$(COMMANDS),$(call binary,$c)) ## build the commands (default)
+
+define build-command
+$(call binary,$1): $$(GO_FILES)
+	go build -trimpath -o $$@ ./cmd/$1
+endef
+$(foreach c,$(COMMANDS),$(eval $(call build-command,$c)))
 
 .PHONY: help
 help: ## print this list
