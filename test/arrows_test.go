@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+
+// Package test holds what is true of the whole tree.
+package test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/gokms/gokms/"
+
+// arrows are the packages that each package may import. A new package gets a
+// line here; an arrow that would point upwards gets none.
+var arrows = map[string]string{
+	// formats
+	"pkg/textfile":  "",
+	"pkg/version":   "",
+	"pkg/changelog": "pkg/textfile pkg/version",
+	"pkg/control":   "pkg/textfile pkg/version",
+	"pkg/dkms":      "pkg/textfile",
+	"pkg/kmod":      "",
+	// builders
+	"pkg/kernel":    "pkg/control pkg/textfile",
+	"pkg/kbuild":    "pkg/dkms pkg/kernel",
+	"pkg/debfile":   "pkg/control",
+	"pkg/bmdeb":     "pkg/control pkg/debfile pkg/kmod pkg/kernel pkg/dkms pkg/version",
+	"pkg/upload":    "pkg/control pkg/debfile pkg/textfile",
+	"pkg/debhelper": "pkg/control pkg/textfile",
+	// what the commands share
+	"internal/testkit":   "",
+	"internal/confeval":  "pkg/dkms pkg/textfile",
+	"internal/source":    "pkg/changelog pkg/control pkg/debfile pkg/dkms pkg/version",
+	"internal/debsource": "internal/source pkg/changelog pkg/debhelper pkg/dkms pkg/textfile pkg/version",
+	"internal/cell": "internal/source pkg/bmdeb pkg/changelog pkg/control pkg/debfile pkg/dkms pkg/kbuild pkg/kernel " +
+		"pkg/kmod",
+	"internal/dhmodules": "internal/cell internal/debsource internal/source pkg/control pkg/debhelper pkg/kernel " +
+		"pkg/textfile pkg/upload pkg/version",
+	"internal/cli": "pkg/debhelper",
+}
+
+func TestArrows(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(strings.ReplaceAll(line, module, ""))
+		pkg := words[0]
+		allowed, listed := arrows[pkg]
+		if !strings.HasPrefix(pkg, "pkg/") && !strings.HasPrefix(pkg, "internal/") {
+			continue // commands, tests and measurements may import all
+		}
+		seen++
+		if !listed {
+			t.Errorf("%s is not in the table of arrows", pkg)
+			continue
+		}
+		for _, imported := range words[1:] {
+			own := strings.HasPrefix(imported, "pkg/") || strings.HasPrefix(imported, "internal/") || strings.HasPrefix(imported, "cmd/")
+			if own && !slices.Contains(strings.Fields(allowed), imported) {
+				t.Errorf("%s imports %s, against the direction of the arrows", pkg, imported)
+			}
+		}
+	}
+	if seen != len(arrows) {
+		t.Errorf("%d packages were seen, %d are in the table", seen, len(arrows))
+	}
+}
