@@ -22,13 +22,20 @@ import (
 
 const prog = "dh_gokms_modules"
 
+// options are those of dh_gokms_modules itself.
+type options struct {
+	destDir string
+}
+
+func (o *options) flags() []debhelper.Flag {
+	return []debhelper.Flag{debhelper.String(&o.destDir, "destdir")}
+}
+
 // run is the command. The error it returns holds the exit code.
 func run(ctx context.Context, env *cli.Env) error {
-	var destDir string
-	return cli.Debhelper(ctx, env, debhelper.Command{Name: prog, Version: cli.Version(), Flags: []debhelper.Flag{
-		debhelper.String(&destDir, "destdir"),
-	}}, help, func(s *debhelper.Session, log *cli.Log) error {
-		c := &command{Session: s, log: log, env: env, destDir: destDir}
+	var o options
+	return cli.Debhelper(ctx, env, debhelper.Command{Name: prog, Version: cli.Version(), Flags: o.flags()}, help, func(s *debhelper.Session, log *cli.Log) error {
+		c := &command{Session: s, options: o, log: log, env: env}
 		return c.do(ctx)
 	})
 }
@@ -36,9 +43,9 @@ func run(ctx context.Context, env *cli.Env) error {
 // command is one run on a source package.
 type command struct {
 	*debhelper.Session
-	log     *cli.Log
-	env     *cli.Env
-	destDir string
+	options
+	log *cli.Log
+	env *cli.Env
 }
 
 func (c *command) do(ctx context.Context) error {

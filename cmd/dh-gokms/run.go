@@ -25,13 +25,17 @@ type options struct {
 	runtime string // "dkms" or "none"
 }
 
+func (o *options) flags() []debhelper.Flag {
+	return []debhelper.Flag{
+		debhelper.Bool(&o.legacy, "l", "legacy"),
+		debhelper.String(&o.runtime, "runtime"),
+	}
+}
+
 // run is the command. The error it returns holds the exit code.
 func run(ctx context.Context, env *cli.Env) error {
 	var o options
-	return cli.Debhelper(ctx, env, debhelper.Command{Name: prog, Version: cli.Version(), Flags: []debhelper.Flag{
-		debhelper.Bool(&o.legacy, "l", "legacy"),
-		debhelper.String(&o.runtime, "runtime"),
-	}}, help, func(s *debhelper.Session, log *cli.Log) error {
+	return cli.Debhelper(ctx, env, debhelper.Command{Name: prog, Version: cli.Version(), Flags: o.flags()}, help, func(s *debhelper.Session, log *cli.Log) error {
 		c := &command{Session: s, options: o, log: log, env: env}
 		return c.do(ctx)
 	})
