@@ -39,7 +39,8 @@ const (
 // debian/PKG.SCRIPT.debhelper, which dh_installdeb puts in place. Snippets of
 // prerm and postrm are put before those already there, so that what was set up
 // last is taken down first. One that this tool has put there before, for the
-// same template and key, is replaced where it stands.
+// same template and key, is replaced where it stands. Whether s.NoScripts or
+// another option forbids it is for the caller to look at.
 func (s *Session) Autoscript(p *Package, snippet Snippet) error {
 	if !slices.Contains([]string{"preinst", "postinst", "prerm", "postrm"}, snippet.Script) {
 		return fmt.Errorf("%q is no maintainer script", snippet.Script)

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -163,14 +164,23 @@ var globCases = []struct{ pattern, want string }{
 	{"..", "./.."},
 	{"lib/../src/a*", "./lib/../src/a.c"},
 	{"**/a1", "./lib/a1"},
+	{"src/[A-C]*", "./src/B.c"},
+	{"*r*c*/*[c]", "./src/a.c ./src/B.c ./src/b.c"},
+	{"src/*d*d*n", ""},
+	{"src/.h*d*n", "./src/.hidden"},
+	{`src/\.h*`, "./src/.hidden"},
+	{"src/[.]h*", ""},
+	{"src/[\xff].c", ""},
+	{`src/a.c\`, ""},
+	{"lib/[!]b]1", "./lib/a1"},
 }
 
 func TestGlob(t *testing.T) {
 	s := newWorld(t, nil).init(t, nil)
 	for _, tt := range globCases {
-		got, err := s.Glob(tt.pattern, ".", "debian/tmp")
-		if text := strings.Join(got, " "); err != nil || !sameGlob(text, tt.want) {
-			t.Errorf("Glob(%q) = %q, %v; want %q", tt.pattern, text, err, tt.want)
+		got := s.Glob(tt.pattern, ".", "debian/tmp")
+		if text := strings.Join(got, " "); !sameGlob(text, tt.want) {
+			t.Errorf("Glob(%q) = %q; want %q", tt.pattern, text, tt.want)
 		}
 	}
 }
@@ -188,8 +198,8 @@ func TestGlobDanglingLink(t *testing.T) {
 	}
 	s := w.init(t, nil)
 	for _, pattern := range []string{"src/link", "src/l*"} {
-		if got, err := s.Glob(pattern, "."); len(got) != 1 || err != nil {
-			t.Errorf("Glob(%q) = %v, %v; want the link", pattern, got, err)
+		if got := s.Glob(pattern, "."); len(got) != 1 {
+			t.Errorf("Glob(%q) = %v; want the link", pattern, got)
 		}
 	}
 }
@@ -204,11 +214,7 @@ func FuzzGlob(f *testing.F) {
 	}
 	s := &Session{env: Env{Dir: dir}}
 	f.Fuzz(func(t *testing.T, pattern string) {
-		found, err := s.Glob(pattern, ".")
-		if err != nil {
-			t.Errorf("Glob(%q): %v", pattern, err)
-		}
-		for _, name := range found {
+		for _, name := range s.Glob(pattern, ".") {
 			if !s.exists(name) {
 				t.Errorf("Glob(%q) finds %q, which is not there", pattern, name)
 			}
@@ -244,6 +250,7 @@ func TestInstall(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(w.dir, "kept"), []byte("kept"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	defer syscall.Umask(syscall.Umask(0o077))
 	for _, err := range []error{
 		s.InstallDir("d/e f", "d"),
 		s.InstallLink("../kept", "d/b"),

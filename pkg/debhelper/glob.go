@@ -4,38 +4,34 @@ package debhelper
 
 import (
 	"os"
-	"path"
 	"slices"
 	"strings"
 )
 
 // Glob returns the files below the source package that pattern matches, in the
 // first of dirs where it matches any, each with that directory before it:
-// "./src/a.c", "debian/tmp/usr/a". None is no error.
+// "./src/a.c", "debian/tmp/usr/a". Whether none is an error is for the caller to
+// say; dh_install fails.
 //
 // It knows what csh knows and dh_install allows: "*", "?", "[a-z]", "[!a]",
 // "{a,b}" and "\" before a character that shall stand for itself; a dot at the
 // beginning of a name has to be written. A pattern that is a file's own name
 // matches that file. Symbolic links are found, whatever they point to.
-func (s *Session) Glob(pattern string, dirs ...string) ([]string, error) {
+func (s *Session) Glob(pattern string, dirs ...string) []string {
 	for _, dir := range dirs {
 		full := dir + "/" + pattern
 		var found []string
 		for _, p := range braces(full) {
-			matches, err := s.globPath(p)
-			if err != nil {
-				return nil, err
-			}
-			found = append(found, matches...)
+			found = append(found, s.globPath(p)...)
 		}
 		if len(found) == 0 && s.exists(full) {
 			found = []string{full}
 		}
 		if len(found) > 0 {
-			return found, nil
+			return found
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 func (s *Session) exists(name string) bool {
@@ -112,7 +108,7 @@ func classEnd(p string, i int) int {
 }
 
 // globPath matches one part of the path after the other.
-func (s *Session) globPath(pattern string) ([]string, error) {
+func (s *Session) globPath(pattern string) []string {
 	found := []string{""}
 	rest := pattern
 	for rest != "" {
@@ -125,101 +121,112 @@ func (s *Session) globPath(pattern string) ([]string, error) {
 		}
 		var next []string
 		for _, dir := range found {
-			names, err := s.globName(dir, part)
-			if err != nil {
-				return nil, err
-			}
-			for _, name := range names {
+			for _, name := range s.globName(dir, part) {
 				next = append(next, dir+name+slash)
 			}
 		}
 		found = next
 	}
-	return slices.DeleteFunc(found, func(name string) bool { return !s.exists(name) }), nil
+	return slices.DeleteFunc(found, func(name string) bool { return !s.exists(name) })
 }
 
 // globName returns the names in dir that part of a pattern matches, without
 // regard to case in their order; part itself, not looked up, if it is no
 // pattern.
-func (s *Session) globName(dir, part string) ([]string, error) {
-	expr, plain := translate(part)
-	if expr == "" {
-		return []string{plain}, nil
+func (s *Session) globName(dir, part string) []string {
+	plain, special := unescape(part)
+	if !special {
+		return []string{plain}
 	}
 	entries, err := os.ReadDir(s.path(dir))
 	if err != nil {
-		return nil, nil // no directory, or not ours to read: no match, as in a shell
+		return nil // no directory, or not ours to read: no match, as in a shell
 	}
 	var names []string
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), ".") && !strings.HasPrefix(plain, ".") {
 			continue
 		}
-		ok, err := path.Match(expr, e.Name())
-		if err != nil {
-			return nil, err
-		}
-		if ok {
+		if matchName(part, e.Name()) {
 			names = append(names, e.Name())
 		}
 	}
 	slices.SortStableFunc(names, func(a, b string) int {
 		return strings.Compare(strings.ToLower(a), strings.ToLower(b))
 	})
-	return names, nil
+	return names
 }
 
-// translate turns part of a csh pattern into one for [path.Match]; "" if it
-// has nothing special. plain is part without its backslashes.
-func translate(part string) (expr, plain string) {
-	var e, p strings.Builder
-	special := false
+// unescape returns part without its backslashes, and whether it is a pattern.
+func unescape(part string) (plain string, special bool) {
+	var b strings.Builder
 	for i := 0; i < len(part); i++ {
-		c := part[i]
-		end := -1
-		if c == '[' {
-			end = classEnd(part, i)
-		}
-		switch {
+		switch c := part[i]; {
 		case c == '\\' && i+1 < len(part):
 			i++
-			e.WriteString(`\` + part[i:i+1])
-			p.WriteByte(part[i])
-			continue
-		case c == '*' || c == '?':
+		case c == '*' || c == '?' || c == '[' && classEnd(part, i) > 0:
 			special = true
-			e.WriteByte(c)
-		case end > 0:
-			special = true
-			e.WriteString(class(part[i+1 : end]))
-			p.WriteString(part[i:end])
-			i, c = end, ']'
-		case strings.IndexByte(`[]\`, c) >= 0:
-			e.WriteString(`\` + string(c))
-		default:
-			e.WriteByte(c)
 		}
-		p.WriteByte(c)
+		b.WriteByte(part[i])
 	}
-	if !special {
-		return "", p.String()
-	}
-	return e.String(), p.String()
+	return b.String(), special
 }
 
-// class writes the inside of a character class for [path.Match].
-func class(inside string) string {
-	not := ""
-	if rest, ok := strings.CutPrefix(inside, "!"); ok {
-		not, inside = "^", rest
-	}
-	var b strings.Builder
-	for i := 0; i < len(inside); i++ {
-		c := inside[i]
-		if c == '-' && (i == 0 || i+1 == len(inside)) || strings.IndexByte(`[]^\`, c) >= 0 {
-			b.WriteByte('\\')
+// matchName matches a whole name, byte by byte.
+func matchName(pattern, name string) bool {
+	p, n := 0, 0
+	star, from := -1, 0 // where to go on when the name does not fit
+	for n < len(name) {
+		if p < len(pattern) && pattern[p] == '*' {
+			star, from = p, n
+			p++
+			continue
 		}
-		b.WriteByte(c)
+		if size, ok := matchByte(pattern[p:], name[n]); ok {
+			p, n = p+size, n+1
+			continue
+		}
+		if star < 0 {
+			return false
+		}
+		from++
+		p, n = star+1, from
 	}
-	return "[" + not + b.String() + "]"
+	return strings.Trim(pattern[p:], "*") == ""
+}
+
+// matchByte matches c with what pattern begins with, and says how long that is.
+func matchByte(pattern string, c byte) (size int, ok bool) {
+	if pattern == "" {
+		return 0, false
+	}
+	switch pattern[0] {
+	case '?':
+		return 1, true
+	case '\\':
+		if len(pattern) > 1 {
+			return 2, pattern[1] == c
+		}
+	case '[':
+		if end := classEnd(pattern, 0); end > 0 {
+			return end + 1, inClass(pattern[1:end], c)
+		}
+	}
+	return 1, pattern[0] == c
+}
+
+// inClass reports whether c is in the class that inside describes, "a-z" or
+// "!a-z".
+func inClass(inside string, c byte) bool {
+	inside, not := strings.CutPrefix(inside, "!")
+	in := false
+	for i := 0; i < len(inside); i++ {
+		low, high := inside[i], inside[i]
+		if i+2 < len(inside) && inside[i+1] == '-' {
+			high = inside[i+2]
+			i += 2
+		}
+		in = in || low <= c && c <= high
+	}
+	return in != not
 }

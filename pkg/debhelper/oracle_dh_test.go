@@ -38,6 +38,25 @@ func TestOracleGlob(t *testing.T) {
 	}
 }
 
+func TestOracleEscapeShell(t *testing.T) {
+	testkit.Tools(t, "dh_assistant", "perl")
+	texts := append([]string{"a\nb", "a\\b c", "(x)", "<y>", "[z]", "a^b", "q'r s"}, hostile...)
+	args := append([]string{"-MDebian::Debhelper::Dh_Lib", "-e", `print escape_shell($_), "\0" for @ARGV; print escape_shell(@ARGV)`, "--"}, texts...)
+	out, err := exec.Command("perl", args...).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := strings.Split(string(out), "\x00")
+	for i, text := range texts {
+		if got := EscapeShell(text); got != want[i] {
+			t.Errorf("EscapeShell(%q) = %s; debhelper: %s", text, got, want[i])
+		}
+	}
+	if got := EscapeShell(texts...); got != want[len(texts)] {
+		t.Errorf("EscapeShell of all = %s; debhelper: %s", got, want[len(texts)])
+	}
+}
+
 // TestOracleCommand compares dh_probe with a command of debhelper's own that
 // touches each package that it acts on.
 func TestOracleCommand(t *testing.T) {

@@ -131,11 +131,7 @@ func (p *prober) list(pkg *Package, file string) error {
 		p.showText("line", e.Words...)
 		var found []string
 		for _, word := range e.Words {
-			some, err := p.Glob(word, ".", "debian/tmp")
-			if err != nil {
-				return err
-			}
-			found = append(found, some...)
+			found = append(found, p.Glob(word, ".", "debian/tmp")...)
 		}
 		p.showText("found", found...)
 	}

@@ -35,6 +35,9 @@ func newWorld(t *testing.T, edit map[string]string) *world {
 func (w *world) run(cmd *exec.Cmd) error {
 	w.ran = append(w.ran, strings.Join(cmd.Args, " "))
 	name := filepath.Base(cmd.Args[0])
+	if name == "dh_assistant" && slices.Contains(cmd.Env, "DH_OPTIONS=-v") {
+		return errors.New("DH_OPTIONS are not for dh_assistant")
+	}
 	if text, ok := w.fails[name]; ok {
 		fmt.Fprint(cmd.Stderr, text)
 		return errors.New("exit status 2")
@@ -100,6 +103,8 @@ func TestSelection(t *testing.T) {
 		{args: "-pprobe-any -pprobe-all", env: "DH_INTERNAL_OPTIONS=-i", want: "all"},
 		{env: "DH_INTERNAL_OPTIONS=-pprobe-any\x1e-pprobe-linux\x1e--nope", want: "any linux", warning: "unknown option: nope"},
 		{env: "DH_OPTIONS=-pprobe-any --nope", want: "any", warning: "ignored unknown options in DH_OPTIONS"},
+		{args: "-pprobe-all", env: "DH_INTERNAL_OPTIONS=-a", warning: "not built here"},
+		{args: "-O-pnope -O-pprobe-any", want: "any", warning: "unknown package nope"},
 		{args: "-a", env: "DEB_HOST_ARCH=s390x", want: "any linux foreign"},
 	} {
 		w := newWorld(t, nil)
@@ -173,6 +178,13 @@ func TestPackageFields(t *testing.T) {
 	}
 	if s.MainPackage != "probe-all" || s.Control.Source.Get("Section") != "kernel" {
 		t.Errorf("main package %q, source %v", s.MainPackage, s.Control.Source)
+	}
+	if got := s.PackageTmpDir(p); got != "debian/probe-udeb" {
+		t.Errorf("files of %s go to %s", p.Name, got)
+	}
+	one := newWorld(t, nil).init(t, nil, "-pprobe-any", "-P", "debian/x")
+	if got := one.PackageTmpDir(one.Packages[0]); got != "debian/x" {
+		t.Errorf("with -P files go to %s", got)
 	}
 	cross := newWorld(t, map[string]string{"debian/control": strings.Replace(foreignOnly, "s390x\n", "s390x\nX-DH-Build-For-Type: target\n", 1)}).init(t, nil)
 	arch, err := cross.BinaryArch(cross.AllPackages[0])
@@ -318,7 +330,7 @@ func TestFinish(t *testing.T) {
 
 func TestLogInstalledInPieces(t *testing.T) {
 	w := newWorld(t, nil)
-	s := w.init(t, nil)
+	s := w.init(t, []string{"DH_OPTIONS=-v"})
 	paths := slices.Repeat([]string{strings.Repeat("x", 10000)}, 7)
 	if err := s.LogInstalled(s.Packages[1], paths...); err != nil {
 		t.Fatal(err)
