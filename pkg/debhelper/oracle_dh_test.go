@@ -194,3 +194,30 @@ func runDh(t *testing.T, edit map[string]string, program, args string) map[strin
 	readTree(t, dir, result)
 	return result
 }
+
+// TestOracleMissing: what LogInstalled tells, dh_missing knows.
+func TestOracleMissing(t *testing.T) {
+	testkit.Tools(t, "dh_missing", "dh_assistant")
+	dir := t.TempDir()
+	writeTree(t, dir, nil)
+	env := oracleEnv(t, []string{"DH_OPTIONS=-pprobe-all", "DH_INTERNAL_OPTIONS=-i"}) // not for dh_assistant
+	s, err := Init(t.Context(), Command{Name: "dh_t"}, Env{Environ: env, Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	missing := func() string {
+		cmd := exec.Command("dh_missing")
+		cmd.Dir, cmd.Env = dir, oracleEnv(t, nil)
+		out, err := cmd.CombinedOutput()
+		return exitOf(t, err) + " " + string(out)
+	}
+	if got := missing(); !strings.Contains(got, "usr/share/x") || !strings.Contains(got, "nothing-1") {
+		t.Errorf("dh_missing before: %s", got)
+	}
+	if err := s.LogInstalled(find(t, s, "any"), "debian/tmp/usr", "debian/tmp/nothing-1"); err != nil {
+		t.Fatal(err)
+	}
+	if got := missing(); got != "0 " {
+		t.Errorf("dh_missing after: %s", got)
+	}
+}
