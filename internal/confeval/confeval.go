@@ -12,9 +12,9 @@
 // Where namespaces are allowed, what the evaluation starts lives in a PID
 // namespace of its own and ends with it. Elsewhere the child is a subreaper, so
 // that all of it stays below the child and is found in /proc, and should the
-// child itself crash, by a variable in the environment. A file that leaves a process running is an error either way. The
-// network and all that may be read are open to a dkms.conf: to close them takes
-// a sandbox around the caller.
+// child itself crash, by a variable in the environment. A file that leaves a
+// process running is an error either way. The network and all that may be read
+// are open to a dkms.conf: to close them takes a sandbox around the caller.
 package confeval
 
 import (
