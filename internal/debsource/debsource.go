@@ -210,10 +210,7 @@ func (t *Tree) readConf(path string) (string, []byte, error) {
 	var found []string
 	for _, e := range entries {
 		for _, word := range e.Words {
-			matches, err := t.Session.Glob(word, ".", "debian/tmp")
-			if err != nil {
-				return "", nil, err
-			}
+			matches := t.Session.Glob(word, ".", "debian/tmp")
 			if len(matches) == 0 {
 				return "", nil, &notConf{e.Errorf("%q is no file, and %s assigns no PACKAGE_NAME", word, path)}
 			}

@@ -83,10 +83,7 @@ func (t *Tree) stageList(list, dir string) error {
 			}
 		}
 		for _, pattern := range patterns {
-			found, err := t.Session.Glob(pattern, ".", "debian/tmp")
-			if err != nil {
-				return err
-			}
+			found := t.Session.Glob(pattern, ".", "debian/tmp")
 			if len(found) == 0 {
 				return e.Errorf("cannot find (any matches for) %q (tried in ., debian/tmp)", pattern)
 			}
