@@ -21,7 +21,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/gokms/gokms/internal/testkit"
@@ -78,8 +80,9 @@ func cacheDir(t *testing.T) string {
 func scratchDir(t *testing.T, name string) string {
 	t.Helper()
 	if scratch == "" {
+		removeStale(t)
 		var err error
-		scratch, err = os.MkdirTemp(cacheDir(t), "run-")
+		scratch, err = os.MkdirTemp(cacheDir(t), fmt.Sprintf("run-%d-", os.Getpid()))
 		must(t, err)
 		must(t, os.Chmod(scratch, 0o755))
 	}
@@ -87,6 +90,19 @@ func scratchDir(t *testing.T, name string) string {
 	must(t, err)
 	must(t, os.Chmod(dir, 0o755))
 	return dir
+}
+
+// removeStale removes the scratch files of runs that were killed.
+func removeStale(t *testing.T) {
+	t.Helper()
+	dirs, err := filepath.Glob(filepath.Join(cacheDir(t), "run-*-*"))
+	must(t, err)
+	for _, dir := range dirs {
+		pid, err := strconv.Atoi(strings.Split(filepath.Base(dir), "-")[1])
+		if err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			must(t, os.RemoveAll(dir))
+		}
+	}
 }
 
 // packages are the names of the -dkms packages to test with.

@@ -13,12 +13,13 @@ import (
 )
 
 // verdict is how a build ended: "ok N" with N modules, "excluded" by
-// BUILD_EXCLUSIVE_*, or "failed".
+// BUILD_EXCLUSIVE_*, "failed", or "refused" before anything was built.
 type verdict string
 
 const (
 	excluded verdict = "excluded"
 	failed   verdict = "failed"
+	refused  verdict = "refused"
 )
 
 func ok(modules int) verdict { return verdict(fmt.Sprintf("ok %d", modules)) }
@@ -58,15 +59,14 @@ func newBuild(t *testing.T, source, revision string) *built {
 		gokms.Copy(t, "/usr/local/bin", command(t, "gokms-mkbmdeb"))
 	}
 	out := "/tmp/" + source + "+" + revision
-	argv := []string{"gokms-mkbmdeb", "-k", gokms.kver(t), "-o", out, "--revision=" + revision}
+	argv := []string{"gokms-mkbmdeb", "-k", gokms.kver(t), "-o", out}
+	if revision != "" {
+		argv = append(argv, "--revision", revision)
+	}
 	code, output := gokms.Try(t, append(argv, gokms.Copy(t, "/tmp/corpus", corpusDeb(t, source))...)...)
-	b := &built{source: source, verdict: failed, output: output}
-	switch code {
-	case 0:
-	case 77:
-		b.verdict = excluded
-		return b
-	default:
+	b := &built{source: source, output: output}
+	if code != 0 {
+		b.verdict = map[int]verdict{1: failed, 2: refused, 77: excluded}[code]
 		return b
 	}
 	debs, err := filepath.Glob(gokms.Path(out + "/*.deb"))
@@ -102,7 +102,7 @@ func buildable(t *testing.T, revision string) []*built {
 	for _, source := range packages(t) {
 		b := build(t, source, revision)
 		if b.modules == nil {
-			t.Logf("%s is left out: %s", source, b.verdict)
+			t.Logf("%s is left out: %s: %s", source, b.verdict, b.output)
 			continue
 		}
 		all = append(all, b)

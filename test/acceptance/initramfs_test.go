@@ -27,38 +27,40 @@ func TestInitramfs(t *testing.T) {
 
 	for _, step := range []struct {
 		name   string
-		act    func() string
+		act    func(t *testing.T) string
 		builds int
 		ours   bool // the initramfs holds our hdaps, and not the kernel's
 	}{
-		{"install the kernel", func() string { return m.Apt(t, "install", m.image) }, 1, false},
-		{"install vpoll", func() string { return m.install(t, vpoll) }, 0, false},
-		{"install hdaps", func() string { return m.install(t, hdaps) }, 1, true},
-		{"upgrade vpoll", func() string { return m.install(t, vpoll2) }, 0, true},
-		{"upgrade hdaps", func() string { return m.install(t, hdaps2) }, 1, true},
-		{"configure hdaps again", func() string { return m.Run(t, "dpkg-reconfigure", hdaps.name) }, 0, true},
-		{"purge vpoll", func() string { return m.purge(t, vpoll.name) }, 0, true},
-		{"remove hdaps", func() string { return m.Apt(t, "remove", hdaps.name) }, 1, false},
-		{"purge the kernel", func() string { return m.purge(t, m.image) }, 0, false},
-		{"install all at once", func() string { return m.install(t, vpoll, hdaps) }, 1, true},
-		{"purge all at once", func() string { return m.purge(t, m.image, vpoll.name, hdaps.name) }, 0, false},
+		{"install the kernel", func(t *testing.T) string { return m.Apt(t, "install", m.image) }, 1, false},
+		{"install vpoll", func(t *testing.T) string { return m.install(t, vpoll) }, 0, false},
+		{"install hdaps", func(t *testing.T) string { return m.install(t, hdaps) }, 1, true},
+		{"upgrade vpoll", func(t *testing.T) string { return m.install(t, vpoll2) }, 0, true},
+		{"upgrade hdaps", func(t *testing.T) string { return m.install(t, hdaps2) }, 1, true},
+		{"configure hdaps again", func(t *testing.T) string { return m.Run(t, "dpkg-reconfigure", hdaps.name) }, 0, true},
+		{"purge vpoll", func(t *testing.T) string { return m.purge(t, vpoll.name) }, 0, true},
+		{"remove hdaps", func(t *testing.T) string { return m.Apt(t, "remove", hdaps.name) }, 1, false},
+		{"purge the kernel", func(t *testing.T) string { return m.purge(t, m.image) }, 0, false},
+		{"install all at once", func(t *testing.T) string { return m.install(t, vpoll, hdaps) }, 1, true},
+		{"purge all at once", func(t *testing.T) string { return m.purge(t, m.image, vpoll.name, hdaps.name) }, 0, false},
 	} {
-		before := m.initrdTime()
-		output := step.act()
-		if n := m.initramfsBuilds(t); n != step.builds {
-			t.Errorf("%s: the initramfs was built %d times, not %d:\n%s", step.name, n, step.builds, output)
-		}
-		after := m.initrdTime()
-		if step.builds == 0 && !after.IsZero() && !after.Equal(before) {
-			t.Errorf("%s: the initramfs was touched", step.name)
-		}
-		if after.IsZero() {
-			continue
-		}
-		list := m.Shell(t, `lsinitramfs /boot/initrd.img-"$1" | grep '/hdaps\.ko' || true`, m.release)
-		if got := strings.HasSuffix(list, ours) && !strings.Contains(list, "\n"); got != step.ours {
-			t.Errorf("%s: the initramfs holds %q; ours (%s): %v; want %v", step.name, list, ours, got, step.ours)
-		}
+		t.Run(step.name, func(t *testing.T) {
+			before := m.initrdTime()
+			output := step.act(t)
+			if n := m.initramfsBuilds(t); n != step.builds {
+				t.Errorf("the initramfs was built %d times, not %d:\n%s", n, step.builds, output)
+			}
+			after := m.initrdTime()
+			if after.IsZero() {
+				return
+			}
+			if step.builds == 0 && !after.Equal(before) {
+				t.Error("the initramfs was touched")
+			}
+			list := m.Shell(t, `lsinitramfs /boot/initrd.img-"$1" | grep '/hdaps\.ko' || true`, m.release)
+			if got := strings.HasSuffix(list, ours) && !strings.Contains(list, "\n"); got != step.ours {
+				t.Errorf("the initramfs holds %q; ours (%s): %v; want %v", list, ours, got, step.ours)
+			}
+		})
 	}
 }
 
