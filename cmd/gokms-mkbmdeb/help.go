@@ -2,11 +2,9 @@
 
 package main
 
-const usage = `gokms-mkbmdeb [options] -k KVER SOURCE...`
-
 // help is the text of --help. The generated one sorts flags by name and breaks
 // their lines badly.
-const help = `Usage: {{.UsageText}}
+const help = `Usage: gokms-mkbmdeb [options] -k KVER SOURCE...
 
 Compiles each module SOURCE for each kernel KVER and writes one binary package,
 NAME-modules-KVER_VERSION_ARCH.deb, for each pair. The package depends only on

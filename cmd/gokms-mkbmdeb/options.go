@@ -80,6 +80,7 @@ func flags() []ucli.Flag {
 		&ucli.BoolFlag{Name: "json", Usage: "print results as JSON"},
 		&ucli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "tell each command that is run"},
 		&ucli.BoolFlag{Name: "version", Usage: "print the version"},
+		&ucli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "print help"},
 		&ucli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "tell errors only"},
 	}
 }
@@ -116,7 +117,7 @@ func newOptions(c *ucli.Context, env *cli.Env) (*options, error) {
 	}
 	if file := abs("copyright"); file != "" {
 		if o.copyright, err = os.ReadFile(file); err != nil {
-			errs = append(errs, err)
+			errs = append(errs, fmt.Errorf("--copyright: %w", err))
 		}
 	}
 	if c.Bool("verbose") && c.Bool("quiet") {
@@ -172,10 +173,9 @@ func (o *options) check() []error {
 		bad("--compression %q: want xz, zstd, gzip or none", o.compression)
 	}
 	for _, d := range o.directives {
-		name, _, found := strings.Cut(d, "=")
-		name, _, _ = strings.Cut(name, "[")
+		name, _, _ := strings.Cut(d, "=")
 		switch {
-		case !found || !directiveRE.MatchString(d):
+		case !directiveRE.MatchString(d):
 			bad("--directive %q: want NAME=VALUE", d)
 		case !slices.Contains(dkms.Directives(), name):
 			bad("--directive %q: dkms.conf has no directive %s", d, name)
@@ -213,7 +213,7 @@ func (o *options) checkMaintainer() []error {
 
 var (
 	revisionRE   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.~+]*$`)
-	directiveRE  = regexp.MustCompile(`^[A-Z_]+(\[[0-9]+\])?=`)
+	directiveRE  = regexp.MustCompile(`^[A-Z_]+=`)
 	maintainerRE = regexp.MustCompile(`^[^<>[:cntrl:]]+ <[^<>@[:space:][:cntrl:]]+@[^<>@[:space:][:cntrl:]]+>$`)
 )
 

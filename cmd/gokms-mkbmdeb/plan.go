@@ -18,9 +18,6 @@ func (c *command) printPlan(cells []*cell.Cell) error {
 		if err != nil {
 			return err
 		}
-		for _, w := range one.Warnings {
-			c.log.Warn(w)
-		}
 		plans = append(plans, d)
 	}
 	if c.json {

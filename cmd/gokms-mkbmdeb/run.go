@@ -34,10 +34,7 @@ const prog = "gokms-mkbmdeb"
 func run(ctx context.Context, env *cli.Env) error {
 	app := &ucli.App{
 		Name:                      prog,
-		Usage:                     "build lean binary packages of kernel modules",
-		UsageText:                 usage,
-		CustomAppHelpTemplate:     help,
-		HideHelpCommand:           true,
+		HideHelp:                  true,
 		HideVersion:               true, // its -v is our --verbose
 		Flags:                     flags(),
 		Writer:                    env.Stdout,
@@ -58,7 +55,12 @@ func run(ctx context.Context, env *cli.Env) error {
 		},
 	}
 	args, err := normalize(app.Flags, env.Args)
-	if err = cli.BadInput(err); err == nil {
+	switch {
+	case err != nil:
+		err = cli.BadInput(err)
+	case slices.Contains(args[:slices.Index(args, "--")], "--help"):
+		_, err = fmt.Fprint(env.Stdout, help) // urfave's takes arguments for topics
+	default:
 		err = app.Run(append([]string{prog}, args...))
 	}
 	if err != nil {
@@ -76,6 +78,7 @@ type command struct {
 
 	started   bool  // a build
 	stdoutErr error // the first of writing there
+	warned    map[string]bool
 }
 
 func (c *command) do(ctx context.Context) (err error) {
@@ -96,7 +99,12 @@ func (c *command) do(ctx context.Context) (err error) {
 		return interrupted(ctx)
 	case err != nil:
 		return planError(err)
-	case c.noAct:
+	}
+	c.warned = map[string]bool{}
+	for _, one := range cells {
+		c.warn(one)
+	}
+	if c.noAct {
 		return c.printPlan(cells)
 	}
 	return c.build(ctx, cells)
@@ -116,7 +124,8 @@ func interrupted(ctx context.Context) error {
 }
 
 // makeWork makes the temporary directory. What root evaluates is evaluated as
-// nobody (see confeval), who must get to the sources.
+// nobody (see confeval), who must get to the sources; in a user namespace there
+// is no nobody, and no need.
 func (c *command) makeWork() error {
 	tmp := c.env.Getenv("TMPDIR")
 	if tmp != "" && !filepath.IsAbs(tmp) {
@@ -129,11 +138,10 @@ func (c *command) makeWork() error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	err = errors.Join(os.Chown(c.work, -1, confeval.RootsGroup), os.Chmod(c.work, 0o710))
-	if err != nil {
-		return errors.Join(err, os.Remove(c.work))
+	if os.Chown(c.work, -1, confeval.RootsGroup) != nil {
+		return nil
 	}
-	return nil
+	return os.Chmod(c.work, 0o710)
 }
 
 // tidy removes the temporary directory, or says where it is.
@@ -345,11 +353,14 @@ func writable(option, dir string) error {
 		if err == nil {
 			return errors.Join(f.Close(), os.Remove(f.Name()))
 		}
-		if errors.Is(err, os.ErrNotExist) && at != filepath.Dir(at) {
+		if _, statErr := os.Stat(at); errors.Is(statErr, os.ErrNotExist) && at != filepath.Dir(at) {
 			continue
 		}
 		if e, ok := errors.AsType[*os.PathError](err); ok {
 			err = fmt.Errorf("%s: %w", at, e.Err)
+		}
+		if errors.Is(err, os.ErrNotExist) { // as /proc says it
+			err = fmt.Errorf("%s: no files can be made there", at)
 		}
 		if at != dir {
 			return fmt.Errorf("%s %s cannot be made: %w", option, dir, err)
@@ -411,9 +422,7 @@ func (c *command) buildOne(ctx context.Context, one *cell.Cell) *cell.Result {
 		c.log.Infof("building %s", one.Title())
 	}
 	r := one.Run(ctx)
-	for _, w := range one.Warnings {
-		c.log.Warn(w)
-	}
+	c.warn(one)
 	switch r.Status {
 	case cell.Excluded:
 		c.log.Infof("excluded %s: %s", one.Title(), r.Rule)
@@ -429,6 +438,20 @@ func (c *command) buildOne(ctx context.Context, one *cell.Cell) *cell.Result {
 		}
 	}
 	return r
+}
+
+// warn tells the warnings of a cell that no other cell had. An excluded one
+// has none of interest.
+func (c *command) warn(one *cell.Cell) {
+	if one.Conf.Excluded != nil {
+		return
+	}
+	for _, w := range one.Warnings {
+		if text := w.Error(); !c.warned[text] {
+			c.warned[text] = true
+			c.log.Warn(w)
+		}
+	}
 }
 
 func printJSON(w io.Writer, v any) error {

@@ -216,7 +216,7 @@ func (c *Cell) files() ([]dkms.File, error) {
 // check finds what would end a build before it begins.
 func (c *Cell) check() error {
 	if len(c.built()) == 0 {
-		return fmt.Errorf("%s: it names no module to build", c.Source.Conf.Path)
+		return fmt.Errorf("%s: no module to build: neither BUILT_MODULE_NAME nor DEST_MODULE_LOCATION is there", c.Source.Conf.Path)
 	}
 	return errors.Join(c.checkBuildDir(), c.Kernel.CheckCompiler(c.opts.lookPath()), c.checkTools(),
 		c.Conf.CheckPatches(os.DirFS(c.Source.Dir)))
@@ -307,13 +307,13 @@ func (c *Cell) pkg() (bmdeb.Package, error) {
 	}
 	if p.Maintainer == "" {
 		return p, &source.Error{
-			Err:  fmt.Errorf("%s: no maintainer for package %s", c.Source.Arg, p.Binary()),
+			Err:  fmt.Errorf("%s: no maintainer for package %s-modules-KVER", c.Source.Arg, p.Name),
 			Cure: "set DEBEMAIL (and DEBFULLNAME), or pass --maintainer 'NAME <ADDRESS>'",
 		}
 	}
 	if p.Copyright == nil {
 		c.Warnings = append(c.Warnings, &source.Error{
-			Err:  fmt.Errorf("%s: no copyright file for package %s", c.Source.Arg, p.Binary()),
+			Err:  fmt.Errorf("%s: no copyright file for package %s-modules-KVER", c.Source.Arg, p.Name),
 			Cure: "pass one with --copyright FILE",
 		})
 	}
@@ -387,7 +387,7 @@ func (c *Cell) changelog(p *bmdeb.Package) ([]byte, error) {
 	}
 	entry, err := changelog.Format(changelog.Entry{
 		Source: p.Source, Version: p.Version, Distributions: []string{"unstable"}, Urgency: "medium",
-		Changes: []string{"", what, ""}, Maintainer: address(p.Maintainer).name, Email: address(p.Maintainer).email,
+		Changes: []string{what}, Maintainer: address(p.Maintainer).name, Email: address(p.Maintainer).email,
 		Date: c.clock,
 	})
 	if err != nil {

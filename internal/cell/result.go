@@ -4,6 +4,7 @@ package cell
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/gokms/gokms/pkg/kbuild"
 )
@@ -58,6 +59,7 @@ type ModuleRecord struct {
 // ErrorRecord is why a cell failed.
 type ErrorRecord struct {
 	Message  string `json:"message"`
+	Excerpt  string `json:"excerpt,omitempty"` // lines of the log that tell why
 	Hint     string `json:"hint,omitempty"`
 	Step     string `json:"step,omitempty"` // of the build
 	ExitCode int    `json:"exit_code,omitempty"`
@@ -80,7 +82,8 @@ func (r *Result) fail(err error) {
 		r.Error.Hint = hinted.Hint()
 	}
 	if e, ok := errors.AsType[*kbuild.Error](err); ok {
-		r.Error.Step, r.Error.ExitCode = e.Step, e.ExitCode
+		r.Error.Step, r.Error.ExitCode, r.Error.Excerpt = e.Step, e.ExitCode, e.Excerpt
+		r.Error.Message = fmt.Sprintf("%s: %s: %v", e.Build, e.Step, e.Err)
 	}
 }
 

@@ -151,7 +151,7 @@ func (c *Cell) extraSymvers() []kbuild.Symvers {
 
 // addModule checks, strips and adds one built module.
 func (c *Cell) addModule(ctx context.Context, p *bmdeb.Package, r *Result, m kbuild.Module) error {
-	f, err := kmod.Open(m.Path)
+	f, err := readModule(m)
 	if err != nil {
 		return err
 	}
@@ -178,6 +178,20 @@ func (c *Cell) addModule(ctx context.Context, p *bmdeb.Package, r *Result, m kbu
 		Vermagic: info.Vermagic, SHA256: sum,
 	})
 	return nil
+}
+
+// readModule reads a built module under the name that dkms.conf gives it.
+func readModule(m kbuild.Module) (*kmod.File, error) {
+	file, err := os.Open(m.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return new(kmod.Options).Read(file, info.Size(), filepath.Join(m.BuiltDir, m.BuiltName+".ko"))
 }
 
 // publish writes the package into the output directory. The record of an

@@ -63,11 +63,19 @@ func (r *resolver) deb(ctx context.Context, file string) ([]*Source, error) {
 
 // unpack extracts file below root and reads its identity.
 func (r *resolver) unpack(file, root string) (Debian, error) {
-	d, err := debfile.OpenWith(file, &debfile.ReadOptions{Run: r.Run})
+	f, err := os.Open(file)
 	if err != nil {
 		return Debian{}, err
 	}
-	defer d.Close()
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return Debian{}, err
+	}
+	d, err := debfile.NewReader(f, info.Size(), r.arg, &debfile.ReadOptions{Run: r.Run})
+	if err != nil {
+		return Debian{}, err
+	}
 	c := d.Control()
 	if err := d.Extract(root); err != nil {
 		return Debian{}, err

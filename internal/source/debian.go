@@ -200,7 +200,10 @@ func (r *resolver) stage(ctx context.Context, dir string, s *Source) error {
 		}
 	}
 	if len(args) == 4 {
-		return fmt.Errorf("%s: no module sources beside debian/", r.arg)
+		return &Error{
+			Err:  fmt.Errorf("%s: no module sources: no src/, and nothing beside debian/", r.arg),
+			Cure: "say where they are with --source-dir",
+		}
 	}
 	if err := r.run(exec.CommandContext(ctx, "cp", args...)); err != nil {
 		return err

@@ -159,13 +159,24 @@ func (r *resolver) identify(ctx context.Context, s *Source) error {
 	values := &dkms.Values{File: s.Conf.Path, Elements: map[string][]dkms.Element{
 		"PACKAGE_NAME": {{Value: name}}, "PACKAGE_VERSION": {{Value: version}},
 	}}
+	in := dkms.Input{Files: []dkms.File{s.Conf}, Env: dkms.Env{SourceTree: r.SourceTree, Dir: "/"}}
 	if errors.Is(err, dkms.ErrNotStatic) {
-		values, err = r.Eval(ctx, dkms.Input{Files: []dkms.File{s.Conf}, Env: dkms.Env{SourceTree: r.SourceTree, Dir: "/"}})
+		values, err = r.Eval(ctx, in)
 	}
 	if err != nil {
 		return err
 	}
-	s.Name, s.Version, err = values.Identity()
+	if s.Name, s.Version, err = values.Identity(); err == nil {
+		return nil
+	}
+	// Only an evaluation knows the lines of what is wrong.
+	values, evalErr := r.Eval(ctx, in)
+	if evalErr != nil {
+		return evalErr
+	}
+	if _, _, evalErr = values.Identity(); evalErr != nil {
+		return evalErr
+	}
 	return err
 }
 
