@@ -195,7 +195,7 @@ func (r *resolver) stage(ctx context.Context, dir string, s *Source) error {
 	}
 	args := []string{"-a", "-t", s.Dir, "--"}
 	for _, e := range entries {
-		if !slices.Contains(notModule, e.Name()) {
+		if PartOfModule(e.Name()) {
 			args = append(args, filepath.Join(from, e.Name()))
 		}
 	}
@@ -215,12 +215,15 @@ func (r *resolver) stage(ctx context.Context, dir string, s *Source) error {
 	return os.WriteFile(conf, s.Conf.Text, 0o644)
 }
 
-// notModule are names at the top of a source package that are no part of the
-// module: Debian's own, and those of version control as dpkg-source ignores
-// them.
+// PartOfModule reports whether a name at the top of a source package can be
+// part of the module: it is neither Debian's nor kept by version control, of
+// whose names dpkg-source(1) has the list.
+func PartOfModule(name string) bool { return !slices.Contains(notModule, name) }
+
 var notModule = []string{
-	"debian", ".git", ".gitignore", ".gitattributes", ".gitmodules", ".github", ".gitlab-ci.yml",
-	".hg", ".hgignore", ".hgtags", ".svn", ".bzr", ".bzrignore", "CVS", ".pc",
+	"debian", ".pc", ".github", ".gitlab-ci.yml", ".git", ".gitattributes", ".gitignore", ".gitmodules", ".gitreview",
+	".hg", ".hgignore", ".hgsigs", ".hgtags", ".svn", "CVS", ".cvsignore", "RCS", ".bzr", ".bzr.backup", ".bzr.tags", ".bzrignore",
+	"_darcs", "_MTN", ".mtn-ignore", ".arch-ids", ".arch-inventory", "{arch}",
 }
 
 // installedIdentity asks dpkg which package installed dir, and reads what that
