@@ -20,7 +20,7 @@ import (
 // abbreviated.
 func normalize(flags []ucli.Flag, args []string) ([]string, error) {
 	n := &normalizer{names: map[string]string{}, values: map[string]bool{}}
-	for _, f := range flags {
+	for _, f := range append(flags, ucli.HelpFlag) {
 		long := f.Names()[0]
 		for _, name := range f.Names() {
 			n.names[name] = long

@@ -80,7 +80,6 @@ func flags() []ucli.Flag {
 		&ucli.BoolFlag{Name: "json", Usage: "print results as JSON"},
 		&ucli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "tell each command that is run"},
 		&ucli.BoolFlag{Name: "version", Usage: "print the version"},
-		&ucli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "print help"},
 		&ucli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "tell errors only"},
 	}
 }

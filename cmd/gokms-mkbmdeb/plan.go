@@ -3,11 +3,17 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/gokms/gokms/internal/cell"
 	"github.com/gokms/gokms/internal/cli"
+	"github.com/gokms/gokms/internal/source"
+	"github.com/gokms/gokms/pkg/kernel"
 )
 
 // printPlan is --no-act.
@@ -35,4 +41,129 @@ func (c *command) printPlan(cells []*cell.Cell) error {
 		return &cli.ExitError{Code: cli.ExitExcluded}
 	}
 	return nil
+}
+
+// plan resolves all sources for all kernels. All that is wrong is told at once.
+func (c *command) plan(ctx context.Context, trees []*kernel.Tree) ([]*cell.Cell, error) {
+	sources, err := c.resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.checkOutput(); err != nil {
+		return nil, err
+	}
+	opts := c.cellOptions()
+	var cells []*cell.Cell
+	var errs []error
+	for _, tree := range trees {
+		for _, src := range sources {
+			planned, err := cell.Plan(ctx, src, tree, opts)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			cells = append(cells, planned)
+		}
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(distinct(errs)...)
+	}
+	if cells, err = cell.Order(cells); err != nil {
+		return nil, err
+	}
+	return cells, cell.CheckNames(cells)
+}
+
+// distinct drops errors that say what an earlier one said: a broken dkms.conf
+// is as broken for every kernel.
+func distinct(errs []error) []error {
+	seen := map[string]bool{}
+	var kept []error
+	for _, err := range errs {
+		if !seen[err.Error()] {
+			seen[err.Error()] = true
+			kept = append(kept, err)
+		}
+	}
+	return kept
+}
+
+// resolve finds the sources; two of one name are an error.
+func (c *command) resolve(ctx context.Context) ([]*source.Source, error) {
+	work := filepath.Join(c.work, "sources")
+	if err := os.Mkdir(work, 0o755); err != nil {
+		return nil, err
+	}
+	var all []*source.Source
+	var errs []error
+	byName := map[string]*source.Source{}
+	for _, arg := range c.sources {
+		found, err := source.Resolve(ctx, arg, source.Options{
+			Dir: c.env.Dir, SourceTree: c.sourceTree, SourceDir: c.sourceDir, WorkDir: work, Eval: c.eval, Run: c.run(),
+		})
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for _, s := range found {
+			if first := byName[s.Name]; first != nil {
+				errs = append(errs, fmt.Errorf("two sources are named %s: %s (%s) and %s (%s)",
+					s.Name, first.Arg, first.Version, s.Arg, s.Version))
+			}
+			byName[s.Name] = s
+			all = append(all, s)
+		}
+	}
+	if len(errs) == 0 && len(all) > 1 {
+		errs = c.oneSource(fmt.Sprintf("%s holds %d", c.sources[0], len(all)))
+	}
+	return all, errors.Join(errs...)
+}
+
+// checkOutput finds out before anything is built whether its results can be
+// kept.
+func (c *command) checkOutput() error {
+	if c.noAct {
+		return nil
+	}
+	errs := []error{writable("--output", c.output)}
+	if c.logDir != "" && c.logDir != c.output {
+		errs = append(errs, writable("--log-dir", c.logDir))
+	}
+	return errors.Join(errs...)
+}
+
+// writable finds out whether files can be made in dir or, if it does not exist
+// yet, dir itself.
+func writable(option, dir string) error {
+	for at := dir; ; at = filepath.Dir(at) {
+		f, err := os.CreateTemp(at, ".gokms-")
+		if err == nil {
+			return errors.Join(f.Close(), os.Remove(f.Name()))
+		}
+		if _, statErr := os.Stat(at); errors.Is(statErr, os.ErrNotExist) && at != filepath.Dir(at) {
+			continue
+		}
+		if e, ok := errors.AsType[*os.PathError](err); ok {
+			err = fmt.Errorf("%s: %w", at, e.Err)
+		}
+		if errors.Is(err, os.ErrNotExist) { // as /proc says it
+			err = fmt.Errorf("%s: no files can be made there", at)
+		}
+		if at != dir {
+			return fmt.Errorf("%s %s cannot be made: %w", option, dir, err)
+		}
+		return fmt.Errorf("%s is not writable: %w", option, err)
+	}
+}
+
+func (c *command) cellOptions() *cell.Options {
+	return &cell.Options{
+		WorkDir: c.work, Output: c.output, LogDir: c.logDir,
+		Maintainer: c.maintainer, FallbackMaint: c.fallbackMaint, Name: c.name,
+		PackageVersion: c.packageVersion, Revision: c.revision, Provides: c.provides, Copyright: c.copyright,
+		Coexist: c.coexist, DestDir: c.destDir, Compression: c.compression, Epoch: c.epoch,
+		OverrideDir: c.overrides, Directives: c.directives, OS: cli.RunningDistribution(),
+		Jobs: c.jobs, Run: c.run(), Now: c.env.Now, Eval: c.eval,
+	}
 }

@@ -6,7 +6,6 @@
 package cell
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,8 +17,6 @@ import (
 
 	"github.com/gokms/gokms/internal/source"
 	"github.com/gokms/gokms/pkg/bmdeb"
-	"github.com/gokms/gokms/pkg/changelog"
-	"github.com/gokms/gokms/pkg/control"
 	"github.com/gokms/gokms/pkg/debfile"
 	"github.com/gokms/gokms/pkg/dkms"
 	"github.com/gokms/gokms/pkg/kbuild"
@@ -213,65 +210,6 @@ func (c *Cell) files() ([]dkms.File, error) {
 	return files, nil
 }
 
-// check finds what would end a build before it begins.
-func (c *Cell) check() error {
-	if len(c.built()) == 0 {
-		return fmt.Errorf("%s: no module to build: neither BUILT_MODULE_NAME nor DEST_MODULE_LOCATION is there", c.Source.Conf.Path)
-	}
-	return errors.Join(c.checkBuildDir(), c.Kernel.CheckCompiler(c.opts.lookPath()), c.checkTools(),
-		c.Conf.CheckPatches(os.DirFS(c.Source.Dir)))
-}
-
-// checkBuildDir refuses what the kernel's Makefiles cannot work in: make
-// splits at blanks, its rules at colons, and expands the rest.
-func (c *Cell) checkBuildDir() error {
-	const forbidden = " \t\n:#$'\"\\%="
-	switch {
-	case strings.ContainsAny(c.opts.WorkDir, forbidden):
-		return &source.Error{
-			Err:  fmt.Errorf("temporary directory %q: make cannot work in a path with any of %q", c.opts.WorkDir, forbidden),
-			Cure: "set TMPDIR to another one",
-		}
-	case strings.ContainsAny(c.Source.Name, forbidden):
-		return c.Conf.Values.Errorf("PACKAGE_NAME", 0, "PACKAGE_NAME: %q: make cannot work in a path with any of %q", c.Source.Name, forbidden)
-	case strings.ContainsAny(c.Source.Version, forbidden):
-		return c.Conf.Values.Errorf("PACKAGE_VERSION", 0, "PACKAGE_VERSION: %q: make cannot work in a path with any of %q", c.Source.Version, forbidden)
-	}
-	return nil
-}
-
-func (o *Options) lookPath() func(string) (string, error) {
-	if o.LookPath == nil {
-		return exec.LookPath
-	}
-	return o.LookPath
-}
-
-// checkTools looks for the programs that this cell will run beside the
-// compiler.
-func (c *Cell) checkTools() error {
-	var errs []error
-	need := func(tool, pkg, why string) {
-		if _, err := c.opts.lookPath()(tool); err != nil {
-			errs = append(errs, &source.Error{
-				Err:  fmt.Errorf("%s, which %s needs, is not installed", tool, why),
-				Cure: "install the package " + pkg,
-			})
-		}
-	}
-	need("make", "make", "building modules")
-	if len(c.Conf.Patches) > 0 {
-		need("patch", "patch", "a source with PATCH")
-	}
-	switch c.opts.Compression {
-	case debfile.XZ, "":
-		need("xz", "xz-utils", "--compression=xz")
-	case debfile.Gzip:
-		need("gzip", "gzip", "--compression=gzip")
-	}
-	return errors.Join(errs...)
-}
-
 // built are the modules that this kernel gets.
 func (c *Cell) built() []dkms.Module {
 	var built []dkms.Module
@@ -281,120 +219,4 @@ func (c *Cell) built() []dkms.Module {
 		}
 	}
 	return built
-}
-
-// pkg resolves all fields of the package.
-func (c *Cell) pkg() (bmdeb.Package, error) {
-	o, deb := c.opts, &c.Source.Debian
-	p := bmdeb.Package{
-		Maintainer:   cmp.Or(o.Maintainer, deb.Maintainer, o.FallbackMaint),
-		Homepage:     deb.Homepage,
-		Description:  deb.Description,
-		Kernel:       c.Kernel,
-		DestDir:      o.DestDir,
-		Coexist:      o.Coexist,
-		Provides:     o.Provides,
-		ModTime:      c.clock,
-		Compression:  o.Compression,
-		Copyright:    deb.Copyright,
-		RemakeInitrd: c.Conf.RemakeInitrd,
-	}
-	if o.Copyright != nil {
-		p.Copyright = o.Copyright
-	}
-	if err := c.identify(&p); err != nil {
-		return p, err
-	}
-	if p.Maintainer == "" {
-		return p, &source.Error{
-			Err:  fmt.Errorf("%s: no maintainer for package %s-modules-KVER", c.Source.Arg, p.Name),
-			Cure: "set DEBEMAIL (and DEBFULLNAME), or pass --maintainer 'NAME <ADDRESS>'",
-		}
-	}
-	if p.Copyright == nil {
-		c.Warnings = append(c.Warnings, &source.Error{
-			Err:  fmt.Errorf("%s: no copyright file for package %s-modules-KVER", c.Source.Arg, p.Name),
-			Cure: "pass one with --copyright FILE",
-		})
-	}
-	var err error
-	if p.Changelog, err = c.changelog(&p); err != nil {
-		return p, err
-	}
-	return p, c.tryPack(p)
-}
-
-// identify sets name, version, source and the -dkms packages of p.
-func (c *Cell) identify(p *bmdeb.Package) error {
-	o, deb := c.opts, &c.Source.Debian
-	var err error
-	if p.Name = o.Name; p.Name == "" {
-		if p.Name, err = bmdeb.ModuleName(c.Conf.Name); err != nil {
-			return err
-		}
-	}
-	if p.Version = cmp.Or(o.PackageVersion, deb.Version); p.Version == "" {
-		if p.Version, err = bmdeb.Version(c.Conf.Version); err != nil {
-			return err
-		}
-	}
-	p.Source, p.SourceVersion = cmp.Or(deb.Source, p.Name), cmp.Or(deb.SourceVersion, p.Version)
-	if o.Revision != "" {
-		p.Version += "+" + o.Revision
-	}
-	p.DKMSPackages = []string{c.rival(p)}
-	return nil
-}
-
-// rival is the -dkms package of the source. What a bare directory would be
-// called as a package can only be guessed, and not from --name.
-func (c *Cell) rival(p *bmdeb.Package) string {
-	if c.Source.Debian.Binary != "" {
-		return c.Source.Debian.Binary
-	}
-	if name, err := bmdeb.ModuleName(c.Conf.Name); err == nil {
-		return name + "-dkms"
-	}
-	return p.Name + "-dkms"
-}
-
-// tryPack makes the control file with stand-in modules, so that fields and
-// names which no package can have end the plan.
-func (c *Cell) tryPack(p bmdeb.Package) error {
-	for _, m := range c.built() {
-		p.Modules = append(p.Modules, bmdeb.Module{Name: m.DestName, Suffix: ".ko"})
-	}
-	deb, err := p.Deb()
-	if err != nil {
-		return err
-	}
-	if _, err := control.Format(deb.Control); err != nil {
-		return fmt.Errorf("package %s: %w", p.Binary(), err)
-	}
-	return nil
-}
-
-// changelog is the source's own, below a new entry where the package's version
-// is not its newest, or a made one.
-func (c *Cell) changelog(p *bmdeb.Package) ([]byte, error) {
-	deb := &c.Source.Debian
-	if deb.Changelog != nil && p.Version == deb.Version {
-		return deb.Changelog, nil
-	}
-	what := fmt.Sprintf("  * Binary module package built from %s/%s with dkms.conf.", c.Conf.Name, c.Conf.Version)
-	if deb.Version != "" {
-		what = fmt.Sprintf("  * Binary module package built from %s %s.", p.Source, p.SourceVersion)
-	}
-	entry, err := changelog.Format(changelog.Entry{
-		Source: p.Source, Version: p.Version, Distributions: []string{"unstable"}, Urgency: "medium",
-		Changes: []string{what}, Maintainer: address(p.Maintainer).name, Email: address(p.Maintainer).email,
-		Date: c.clock,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if deb.Changelog == nil {
-		return entry, nil
-	}
-	return append(append(entry, '\n'), deb.Changelog...), nil
 }
