@@ -70,20 +70,20 @@ func TestCompletion(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// A line as bash splits it; the last word is completed.
+	// Lines as bash splits them; the last word is completed.
 	for _, tt := range []struct{ line, want string }{
-		{"--modules-root modules -k ", "all 6.1.0-1-amd64 6.1.0-2-amd64"},
+		{"--modules-root modules -k ", "6.1.0-1-amd64|6.1.0-2-amd64|all"},
 		{"--modules-root = modules --kernel = 6.1.0-2", "6.1.0-2-amd64"},
-		{"--modules-root = modules --kernel =", "all 6.1.0-1-amd64 6.1.0-2-amd64"},
-		{"-k all --modules-root ", "drivers modules src"},
+		{"--modules-root = modules --kernel =", "6.1.0-1-amd64|6.1.0-2-amd64|all"},
+		{"-k all --modules-root ", "drivers|modules|src"},
 		{"--output = dr", "drivers"},
 		{"--copyright no", "notes.txt"},
 		{"--compression z", "zstd"},
 		{"--name i", ""},
 		{"--no", "--no-act"},
 		{"--ov", "--overrides"},
-		{"-v --source-tree src ", "drivers modules src i40e-dkms_2.4.6-1_all.deb $(touch made)/1 i40e/2.4.6 nat-rtsp/0.7"},
-		{"--source-tree src i40e", "i40e-dkms_2.4.6-1_all.deb i40e/2.4.6"},
+		{"-v --source-tree src ", "$(touch made)/1|drivers|i40e-dkms_2.4.6-1_all.deb|i40e/2.4.6|modules|nat-rtsp/0.7|src"},
+		{"--source-tree src i40e", "i40e-dkms_2.4.6-1_all.deb|i40e/2.4.6"},
 	} {
 		if got := complete(t, dir, tt.line); got != tt.want {
 			t.Errorf("completing %q: %q; want %q", tt.line, got, tt.want)
@@ -94,7 +94,8 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// complete returns what the completion offers for the last word of line in dir.
+// complete returns what the completion offers for the last word of line, in
+// dir: sorted, and joined by "|".
 func complete(t *testing.T, dir, line string) string {
 	t.Helper()
 	const program = `compopt() { :; }
@@ -112,8 +113,6 @@ func complete(t *testing.T, dir, line string) string {
 		t.Fatalf("completing %q: %v\n%s", line, err, out)
 	}
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	if strings.Contains(program+line, "--modules-root ") && strings.HasSuffix(line, "--modules-root ") {
-		slices.Sort(lines) // compgen has the order of the directory
-	}
-	return strings.Join(lines, " ")
+	slices.Sort(lines) // as readline does
+	return strings.Join(lines, "|")
 }
