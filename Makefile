@@ -5,15 +5,20 @@ ARCH := $(shell dpkg --print-architecture)
 BIN := build/bin
 CORPUS := build/corpus
 DEMO := build/demo
+MAN := build/man
+DEB := build/deb
+PREFIX := /usr/local
 COMMANDS := $(notdir $(wildcard cmd/*))
 GO_FILES := $(shell find cmd internal pkg -name '*.go') go.mod go.sum
+MAN_PAGES := $(patsubst doc/%.scd,$(MAN)/%,$(wildcard doc/*.scd))
 
 # What building modules takes, and what the tests compare with.
 BUILD_PACKAGES := linux-headers-$(ARCH) build-essential xz-utils patch
 TEST_PACKAGES := $(BUILD_PACKAGES) debhelper dh-dkms dkms dctrl-tools dpkg-dev fakeroot kmod lintian zstd \
-	gawk libelf-dev libxtables-dev
+	gawk libelf-dev libxtables-dev scdoc man-db
 ACCEPTANCE_PACKAGES := $(TEST_PACKAGES) mmdebstrap
-BENCH_PACKAGES := $(TEST_PACKAGES)
+DEB_PACKAGES := build-essential debhelper scdoc lintian
+BENCH_PACKAGES := $(TEST_PACKAGES) jq
 
 # The -dkms packages of reference for the tests: every one of Debian 12 that
 # brings its own sources.
@@ -21,6 +26,8 @@ CORPUS_PACKAGES := $(shell cat test/corpus.list)
 
 # Commands of debhelper's kind have underscores.
 binary = $(BIN)/$(if $(filter dh-%,$1),$(subst -,_,$1),$1)
+
+.DELETE_ON_ERROR:
 
 .PHONY: all
 all: $(foreach c,$(COMMANDS),$(call binary,$c)) ## build the commands (default)
@@ -30,6 +37,36 @@ $(call binary,$1): $$(GO_FILES)
 	go build -trimpath -o $$@ ./cmd/$1
 endef
 $(foreach c,$(COMMANDS),$(eval $(call build-command,$c)))
+
+.PHONY: man
+man: ## make the man pages
+	@test/apt-install scdoc
+	@$(MAKE) --no-print-directory $(MAN_PAGES)
+
+$(MAN)/%: doc/%.scd
+	@mkdir -p $(@D)
+	scdoc < $< > $@
+
+# debhelper finds its parts below /usr only: PREFIX=/usr, or make deb.
+.PHONY: install
+install: all $(MAN_PAGES) ## install commands, man pages, completion (PREFIX=/usr/local)
+	install -D -t $(DESTDIR)$(PREFIX)/bin $(foreach c,$(COMMANDS),$(call binary,$c))
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(MAN_PAGES)
+	install -D -m 644 completion/gokms-mkbmdeb.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/gokms-mkbmdeb
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/perl5/Debian/Debhelper/Sequence debhelper/perl5/Debian/Debhelper/Sequence/*
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/debhelper/autoscripts debhelper/autoscripts/*
+
+.PHONY: source
+source: ## write and unpack the source of gokms's own packages in build/deb
+	@test/apt-install build-essential debhelper xz-utils
+	rm -rf $(DEB)
+	debian/source-tree $(DEB)
+
+.PHONY: deb
+deb: source ## build gokms's own packages in build/deb
+	@test/apt-install $(DEB_PACKAGES)
+	cd $(DEB)/gokms-*/ && DEB_BUILD_OPTIONS="$${DEB_BUILD_OPTIONS-nocheck}" dpkg-buildpackage -us -uc -Ppkg.gokms.upstream-go
+	lintian --fail-on error,warning $(DEB)/*.changes
 
 .PHONY: help
 help: ## print this list
@@ -72,7 +109,8 @@ acceptance: all corpus ## compare with dkms, install in chroots (slow, wants roo
 .PHONY: bench
 bench: all corpus ## measure against make, dkms and dpkg-deb
 	@test/apt-install $(BENCH_PACKAGES)
-	bench/run $(BIN) $(CORPUS)
+	bench/mkbmdeb $(BIN) $(CORPUS)
+	bench/pack/run
 
 .PHONY: clean
 clean: ## remove what was built
