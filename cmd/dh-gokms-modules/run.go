@@ -18,6 +18,7 @@ import (
 	"github.com/gokms/gokms/internal/dhmodules"
 	"github.com/gokms/gokms/pkg/debhelper"
 	"github.com/gokms/gokms/pkg/dkms"
+	"github.com/gokms/gokms/pkg/upload"
 )
 
 const prog = "dh_gokms_modules"
@@ -48,7 +49,10 @@ type command struct {
 	env *cli.Env
 }
 
-func (c *command) do(ctx context.Context) error {
+func (c *command) do(ctx context.Context) (err error) {
+	if c.NoAct {
+		return nil
+	}
 	tree, err := debsource.Open(c.Session, c.env.Dir)
 	if err != nil {
 		return err
@@ -56,58 +60,84 @@ func (c *command) do(ctx context.Context) error {
 	tree.Eval = func(ctx context.Context, in dkms.Input) (*dkms.Values, error) {
 		return confeval.Run(ctx, in, confeval.Limits{})
 	}
-	for _, p := range c.Packages {
-		if err := c.build(ctx, tree, p); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// build does what debian/PKG.gokms-modules says.
-func (c *command) build(ctx context.Context, tree *debsource.Tree, p *debhelper.Package) (err error) {
-	if c.NoAct {
-		return nil
-	}
 	if c.destDir != "" && !filepath.IsAbs(c.destDir) {
 		c.destDir = filepath.Join(c.env.Dir, c.destDir)
 	}
-	b, err := dhmodules.Plan(ctx, tree, p, dhmodules.Options{
-		TempDir: c.env.Getenv("TMPDIR"), OS: cli.RunningDistribution(), Getenv: c.env.Getenv, Run: c.run(), DestDir: c.destDir,
-	})
-	if err != nil || b == nil {
-		return err
+	var batches []*dhmodules.Batch
+	defer func() {
+		for _, b := range batches {
+			err = errors.Join(err, b.Close())
+		}
+	}()
+	for _, p := range c.Packages {
+		b, err := dhmodules.Plan(ctx, tree, p, dhmodules.Options{
+			TempDir: c.env.Getenv("TMPDIR"), OS: cli.RunningDistribution(), Getenv: c.env.Getenv, Run: c.run(), DestDir: c.destDir,
+			Choice: debsource.Choice{Version: c.V},
+		})
+		if err != nil {
+			return err
+		}
+		if b != nil {
+			batches = append(batches, b)
+		}
 	}
-	defer func() { err = errors.Join(err, b.Close()) }()
-	results, err := c.runCells(ctx, b)
-	if err != nil {
-		return err
-	}
-	return b.Register(results)
+	return c.build(ctx, batches)
 }
 
-func (c *command) runCells(ctx context.Context, b *dhmodules.Batch) ([]*cell.Result, error) {
+// build makes all the packages, or leaves none.
+func (c *command) build(ctx context.Context, batches []*dhmodules.Batch) error {
+	var cells []*cell.Cell
+	for _, b := range batches {
+		cells = append(cells, b.Cells...)
+	}
+	if len(cells) == 0 {
+		return nil
+	}
+	if err := errors.Join(cell.CheckNames(cells), upload.Check(c.env.Dir)); err != nil {
+		return err
+	}
+	results, err := c.runCells(ctx, cells)
+	if err == nil {
+		err = dhmodules.Register(c.env.Dir, results)
+	}
+	if err != nil {
+		for _, r := range results {
+			err = errors.Join(err, os.Remove(r.Package.File))
+		}
+	}
+	return err
+}
+
+// runCells builds one after the other; it returns those with a package.
+func (c *command) runCells(ctx context.Context, cells []*cell.Cell) ([]*cell.Result, error) {
 	var results []*cell.Result
 	var errs []error
-	for _, one := range b.Cells {
+	for _, one := range cells {
 		r := one.Run(ctx)
 		for _, w := range one.Warnings {
 			c.log.Warn(w)
 		}
-		if err := c.showLog(r); err != nil {
-			return nil, err
-		}
+		errs = append(errs, c.showLog(r))
 		switch r.Status {
 		case cell.Failed:
 			errs = append(errs, r.Err)
 		case cell.Excluded:
-			c.log.Infof("excluded %s: %s", one.Title(), r.Rule)
+			c.infof("excluded %s: %s", one.Title(), r.Rule)
 		case cell.Built:
-			c.log.Infof("built %s", filepath.Base(r.Package.File))
+			c.infof("built %s", filepath.Base(r.Package.File))
 			results = append(results, r)
+		}
+		if ctx.Err() != nil {
+			break
 		}
 	}
 	return results, errors.Join(errs...)
+}
+
+func (c *command) infof(format string, args ...any) {
+	if !c.Quiet {
+		c.log.Infof(format, args...)
+	}
 }
 
 // showLog copies the build log to standard output, as builds of packages do

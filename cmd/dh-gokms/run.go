@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 
 	"github.com/gokms/gokms/internal/cli"
 	"github.com/gokms/gokms/internal/confeval"
@@ -32,10 +34,28 @@ func (o *options) flags() []debhelper.Flag {
 	}
 }
 
+func (o *options) check() error {
+	switch o.runtime {
+	case "":
+		o.runtime = "dkms"
+	case "dkms":
+	case "none":
+		if o.legacy {
+			return errors.New("--legacy is for packages that dkms builds, and --runtime=none is not for dkms: choose one")
+		}
+	default:
+		return fmt.Errorf("--runtime=%s: want dkms or none", o.runtime)
+	}
+	return nil
+}
+
 // run is the command. The error it returns holds the exit code.
 func run(ctx context.Context, env *cli.Env) error {
 	var o options
 	return cli.Debhelper(ctx, env, debhelper.Command{Name: prog, Version: cli.Version(), Flags: o.flags()}, help, func(s *debhelper.Session, log *cli.Log) error {
+		if err := o.check(); err != nil {
+			return err
+		}
 		c := &command{Session: s, options: o, log: log, env: env}
 		return c.do(ctx)
 	})
@@ -50,20 +70,9 @@ type command struct {
 	tree *debsource.Tree
 }
 
+// do finds out all that is to be done, which is where bad input ends, and then
+// does it.
 func (c *command) do(ctx context.Context) error {
-	if c.runtime == "" {
-		c.runtime = "dkms"
-	}
-	if c.runtime != "dkms" && c.runtime != "none" {
-		return fmt.Errorf("--runtime=%s: want dkms or none", c.runtime)
-	}
-	choice := debsource.Choice{Version: c.V}
-	if len(c.Rest) > 1 {
-		return fmt.Errorf("one dkms.conf can follow \"--\", not %d", len(c.Rest))
-	}
-	if len(c.Rest) == 1 {
-		choice.File = c.Rest[0]
-	}
 	var err error
 	if c.tree, err = debsource.Open(c.Session, c.env.Dir); err != nil {
 		return err
@@ -74,7 +83,11 @@ func (c *command) do(ctx context.Context) error {
 	if err := c.tree.CheckRules(); err != nil {
 		return err
 	}
-	plans, err := c.plan(ctx, choice)
+	plans, err := c.plans(ctx)
+	if err != nil {
+		return err
+	}
+	depends, err := c.moduleDepends(ctx)
 	if err != nil {
 		return err
 	}
@@ -83,63 +96,153 @@ func (c *command) do(ctx context.Context) error {
 			return err
 		}
 	}
-	return c.dependOnModules(ctx)
+	for _, p := range c.Packages {
+		if value, ok := depends[p]; ok {
+			if err := c.SetSubstvar(p, "gokms:Depends", value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
-// plan is what one package gets; all of it is known before anything is
-// written.
+// plan is what one package gets.
 type plan struct {
 	pkg     *debhelper.Package
 	modules []*debsource.Module
+	staged  []*debsource.Staging
 	depends []string
 }
 
-func (c *command) plan(ctx context.Context, choice debsource.Choice) ([]plan, error) {
-	var plans []plan
+// plans are those of the packages with modules.
+func (c *command) plans(ctx context.Context) ([]*plan, error) {
+	choice, target, err := c.choice()
+	if err != nil {
+		return nil, err
+	}
+	var plans []*plan
 	var errs []error
 	for _, p := range c.Packages {
-		choice := choice
-		if file, err := c.PkgFile(p, "dkms"); err != nil {
-			errs = append(errs, err)
-			continue
-		} else if file != "" {
-			choice.File = "" // a package's own file goes first, as in dh_dkms
+		own := choice
+		if p != target {
+			own.File = ""
 		}
-		modules, err := c.tree.Modules(ctx, p, choice)
+		planned, err := c.plan(ctx, p, own)
 		if err != nil {
 			errs = append(errs, err)
-			continue
-		}
-		if len(modules) > 0 {
-			plans = append(plans, plan{pkg: p, modules: modules})
+		} else if planned != nil {
+			plans = append(plans, planned)
 		}
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	for i := range plans {
-		var err error
-		if plans[i].depends, err = c.depends(ctx, plans[i], plans); err != nil {
+	if err := separate(plans); err != nil {
+		return nil, err
+	}
+	for _, p := range plans {
+		if p.depends, err = c.depends(ctx, p); err != nil {
 			return nil, err
 		}
 	}
 	return plans, nil
 }
 
+// choice is what the command line says of modules, and the package that its
+// FILE is for: the only one that has no .dkms file of its own.
+func (c *command) choice() (debsource.Choice, *debhelper.Package, error) {
+	choice := debsource.Choice{Version: c.V}
+	files := append(slices.Clone(c.Args), c.Rest...)
+	switch {
+	case len(files) == 0:
+		return choice, nil, nil
+	case len(files) > 1:
+		return choice, nil, fmt.Errorf("one FILE can be given as dkms.conf, not %d: %q", len(files), files)
+	}
+	choice.File = files[0]
+	var target *debhelper.Package
+	for _, p := range c.Packages {
+		has, err := c.tree.HasConf(p)
+		if err != nil {
+			return choice, nil, err
+		}
+		meta, err := c.PkgFile(p, "gokms-modules")
+		if err != nil {
+			return choice, nil, err
+		}
+		if has || meta != "" {
+			continue
+		}
+		if target != nil {
+			return choice, nil, cli.WithHint(fmt.Errorf("%s would be the dkms.conf of %s and of %s", choice.File, target.Name, p.Name), "name one package with -p")
+		}
+		target = p
+	}
+	return choice, target, nil
+}
+
+// plan finds p's modules; nil if there are none.
+func (c *command) plan(ctx context.Context, p *debhelper.Package, choice debsource.Choice) (*plan, error) {
+	modules, err := c.tree.Modules(ctx, p, choice)
+	if err != nil || len(modules) == 0 {
+		return nil, err
+	}
+	if err := debsource.OneName(modules); err != nil {
+		return nil, err
+	}
+	planned := &plan{pkg: p, modules: modules}
+	earlier, err := c.tree.Earlier(p)
+	if err != nil || c.OnlyScripts {
+		return planned, err
+	}
+	for _, m := range modules {
+		s, err := c.tree.PlanStage(m, c.usrSrc(p), earlier...)
+		if err != nil {
+			return nil, err
+		}
+		planned.staged = append(planned.staged, s)
+	}
+	return planned, nil
+}
+
+func (c *command) usrSrc(p *debhelper.Package) string {
+	return filepath.Join(c.PackageTmpDir(p), "usr/src")
+}
+
+// separate refuses packages with the same files.
+func separate(plans []*plan) error {
+	byDir := map[string]*debsource.Module{}
+	for _, p := range plans {
+		for _, m := range p.modules {
+			if other := byDir[m.Dir()]; other != nil {
+				return fmt.Errorf("%s and %s both become /usr/src/%s, in %s and %s", other.File, m.File, m.Dir(), other.Package.Name, p.pkg.Name)
+			}
+			byDir[m.Dir()] = m
+		}
+	}
+	return nil
+}
+
 // install puts a package's modules, dependencies and scripts in place.
-func (c *command) install(p plan) error {
-	usrSrc := filepath.Join(c.PackageTmpDir(p.pkg), "usr/src")
+func (c *command) install(p *plan) error {
 	for _, m := range p.modules {
-		c.Verbosef("installing %s as dkms.conf of %s-%s", m.File, m.Name, m.Version)
+		c.Verbosef("installing %s as dkms.conf of %s", m.File, m.Dir())
 		for _, w := range m.Conf.Warnings {
 			c.log.Warn(w)
 		}
-		if err := c.stage(m, usrSrc); err != nil {
+	}
+	if !c.OnlyScripts {
+		if err := c.tree.Replace(p.pkg, p.staged); err != nil {
 			return err
 		}
-		if c.runtime == "none" || c.NoScripts {
-			continue
+		if err := c.review(p); err != nil {
+			return err
 		}
+	}
+	if c.runtime == "none" {
+		return nil
+	}
+	for _, m := range p.modules {
 		if err := c.scripts(p.pkg, m); err != nil {
 			return err
 		}
@@ -149,28 +252,40 @@ func (c *command) install(p plan) error {
 			return err
 		}
 	}
-	if c.legacy && c.runtime == "dkms" {
+	if c.legacy && !c.OnlyScripts {
 		return c.installLegacy(p)
 	}
 	return nil
 }
 
-func (c *command) stage(m *debsource.Module, usrSrc string) error {
-	if c.OnlyScripts {
+// review warns of what will most likely not work where the package is
+// installed.
+func (c *command) review(p *plan) error {
+	if c.NoAct {
 		return nil
 	}
-	dir, err := c.tree.Stage(m, usrSrc)
-	if err != nil || c.NoAct {
-		return err
+	var dirs []string
+	for i, m := range p.modules {
+		dirs = append(dirs, m.Dir())
+		missing, err := c.tree.Unbuildable(m, p.staged[i].Dir)
+		if err != nil {
+			return err
+		}
+		for _, name := range missing {
+			c.log.Warn(m.Values.Errorf("BUILT_MODULE_NAME", 0, "no makefile in %s mentions the module %s", p.staged[i].Dir, name))
+		}
 	}
-	missing, err := c.tree.Unbuildable(m, dir)
+	entries, err := os.ReadDir(filepath.Join(c.env.Dir, c.usrSrc(p.pkg)))
 	if err != nil {
 		return err
 	}
-	for _, name := range missing {
-		c.log.Warn(fmt.Errorf("%s: no makefile in %s mentions the module %s", m.File, dir, name))
+	for _, e := range entries {
+		if e.IsDir() && !slices.Contains(dirs, e.Name()) {
+			c.log.Warn(cli.WithHint(fmt.Errorf("%s/%s is not the directory of a module; those of %s are %q", c.usrSrc(p.pkg), e.Name(), p.pkg.Name, dirs),
+				"sources belong into usr/src/PACKAGE_NAME-PACKAGE_VERSION"))
+		}
 	}
-	return c.LogInstalled(m.Package, dir)
+	return nil
 }
 
 // dkmsPackage is how the scripts of dkms call the -dkms package of a module.
@@ -178,6 +293,9 @@ func dkmsPackage(name string) string { return name + "-dkms" }
 
 // scripts adds what registers a module with dkms, and takes it away again.
 func (c *command) scripts(p *debhelper.Package, m *debsource.Module) error {
+	if c.NoScripts {
+		return nil
+	}
 	values := map[string]string{"NAME": m.Name, "VERSION": m.Version, "PACKAGE": dkmsPackage(m.Name)}
 	for _, script := range []string{"postinst", "prerm"} {
 		err := c.Autoscript(p, debhelper.Snippet{Script: script, File: script + "-gokms", Key: m.Name, Values: values})
@@ -190,7 +308,7 @@ func (c *command) scripts(p *debhelper.Package, m *debsource.Module) error {
 
 // installLegacy ships dkms's own postinst where the package's looks for it if
 // dkms has none.
-func (c *command) installLegacy(p plan) error {
+func (c *command) installLegacy(p *plan) error {
 	const common = "/usr/lib/dkms/common.postinst"
 	for _, m := range p.modules {
 		dir := filepath.Join(c.PackageTmpDir(p.pkg), "usr/share", dkmsPackage(m.Name))
@@ -204,25 +322,31 @@ func (c *command) installLegacy(p plan) error {
 	return nil
 }
 
-// dependOnModules sets ${gokms:Depends} of packages that have a
-// debian/PKG.gokms-modules.
-func (c *command) dependOnModules(ctx context.Context) error {
+// moduleDepends is ${gokms:Depends} of the packages that have a
+// debian/PKG.gokms-modules. --no-act leaves it out, since it takes a copy of
+// the sources to know.
+func (c *command) moduleDepends(ctx context.Context) (map[*debhelper.Package]string, error) {
+	depends := map[*debhelper.Package]string{}
 	for _, p := range c.Packages {
+		if c.NoAct {
+			break
+		}
 		b, err := dhmodules.Plan(ctx, c.tree, p, dhmodules.Options{
 			TempDir: c.env.Getenv("TMPDIR"), OS: cli.RunningDistribution(), Getenv: c.env.Getenv, Run: c.run(),
+			Choice: debsource.Choice{Version: c.V},
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if b == nil {
 			continue
 		}
-		defer b.Close()
-		if err := c.SetSubstvar(p, "gokms:Depends", b.NewestDepends()); err != nil {
-			return err
+		depends[p] = b.NewestDepends()
+		if err := b.Close(); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return depends, nil
 }
 
 func (c *command) run() func(*exec.Cmd) error {

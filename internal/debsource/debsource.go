@@ -7,21 +7,17 @@
 package debsource
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/gokms/gokms/pkg/changelog"
 	"github.com/gokms/gokms/pkg/debhelper"
 	"github.com/gokms/gokms/pkg/dkms"
-	"github.com/gokms/gokms/pkg/textfile"
 	"github.com/gokms/gokms/pkg/version"
 )
 
@@ -41,6 +37,9 @@ func Open(s *debhelper.Session, dir string) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, err := log.Version(); err != nil {
+		return nil, err
+	}
 	t := &Tree{Session: s, Dir: dir, Log: log, Clock: s.Clock}
 	if t.Clock.IsZero() {
 		if t.Clock, err = log.Date(); err != nil {
@@ -51,12 +50,16 @@ func Open(s *debhelper.Session, dir string) (*Tree, error) {
 }
 
 func parseChangelog(dir string) (*changelog.Changelog, error) {
-	f, err := os.Open(filepath.Join(dir, "debian", "changelog"))
+	const name = "debian/changelog"
+	f, err := os.Open(filepath.Join(dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s not found", name)
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return changelog.Parse(f, "debian/changelog")
+	return changelog.Parse(f, name)
 }
 
 // Upstream is the upstream version of debian/changelog: no epoch, no revision.
@@ -65,229 +68,155 @@ func (t *Tree) Upstream() (string, error) {
 	return version.Upstream(v), err
 }
 
+// path returns where name, relative to the source package, lies.
+func (t *Tree) path(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(t.Dir, name)
+}
+
 // Module is one .dkms file of a binary package.
 type Module struct {
-	Package *debhelper.Package
-	File    string // the dkms.conf, relative to the source package
-	Stem    string // PKG, or PKG.NAME for debian/PKG.NAME.dkms
-	Text    []byte // what is installed as dkms.conf
-	Name    string // PACKAGE_NAME
-	Version string // PACKAGE_VERSION
+	Package *debhelper.Package // whose file it is; nil for a file of no package
+	File    string             // the dkms.conf, relative to the source package
+	Text    []byte             // what is installed as dkms.conf
+	Name    string             // PACKAGE_NAME
+	Version string             // PACKAGE_VERSION
 	Values  *dkms.Values
 	Conf    *dkms.Conf // resolved without a kernel
+
+	list string // what lists its sources, "" for none
 }
+
+// Dir is the directory below /usr/src that m is installed as.
+func (m *Module) Dir() string { return m.Name + "-" + m.Version }
 
 // Choice is what a command line says about modules.
 type Choice struct {
-	File    string  // in place of debian/PKG.dkms; "": none
+	File    string  // for packages without a debian/PKG.dkms; "": none
 	Version *string // of -V; nil without it, "" for -V alone
 }
 
-// Modules returns the modules of p: those of debian/PKG.dkms (or debian/dkms
-// for the main package) and of each debian/PKG.NAME.dkms.
+// confFile is a file with or about a dkms.conf, and what lists the sources of
+// its module.
+type confFile struct {
+	pkg        *debhelper.Package
+	path, list string
+}
+
+// Modules returns the modules of p: that of debian/PKG.dkms (or debian/dkms for
+// the main package), else of c.File, and those of each debian/PKG.NAME.dkms.
 func (t *Tree) Modules(ctx context.Context, p *debhelper.Package, c Choice) ([]*Module, error) {
-	files, err := t.confFiles(p, c)
+	files, err := t.confFiles(p, c.File)
 	if err != nil {
 		return nil, err
 	}
-	var modules []*Module
-	byName := map[string]*Module{}
-	for _, f := range files {
-		m, err := t.load(ctx, p, f, c)
+	return t.loadAll(ctx, files, c)
+}
+
+// AllModules returns the modules of all packages of the source package,
+// whether or not they are built now.
+func (t *Tree) AllModules(ctx context.Context, c Choice) ([]*Module, error) {
+	var files []confFile
+	for _, p := range t.Session.AllPackages {
+		own, err := t.confFiles(p, "")
 		if err != nil {
 			return nil, err
 		}
-		if other := byName[m.Name]; other != nil {
-			return nil, fmt.Errorf("%s and %s both have the PACKAGE_NAME %s", other.File, m.File, m.Name)
+		files = append(files, own...)
+	}
+	return t.loadAll(ctx, files, c)
+}
+
+// Module returns the module of one file, whichever package has it, if any.
+func (t *Tree) Module(ctx context.Context, file string, c Choice) (*Module, error) {
+	for _, p := range t.Session.AllPackages {
+		own, err := t.confFiles(p, "")
+		if err != nil {
+			return nil, err
 		}
-		byName[m.Name] = m
+		for _, f := range own {
+			if f.path == filepath.Clean(file) {
+				return t.load(ctx, f, c)
+			}
+		}
+	}
+	return t.load(ctx, confFile{path: filepath.Clean(file)}, c)
+}
+
+func (t *Tree) loadAll(ctx context.Context, files []confFile, c Choice) ([]*Module, error) {
+	var modules []*Module
+	var errs []error
+	for _, f := range files {
+		m, err := t.load(ctx, f, c)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
 		modules = append(modules, m)
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
 	}
 	return modules, nil
 }
 
-// confFile is a dkms.conf and the stem of what goes with it.
-type confFile struct{ path, stem string }
-
-func (t *Tree) confFiles(p *debhelper.Package, c Choice) ([]confFile, error) {
-	if c.File != "" {
-		return []confFile{{c.File, p.Name}}, nil
+// OneName refuses two modules of one PACKAGE_NAME, which dkms could not tell
+// apart.
+func OneName(modules []*Module) error {
+	byName := map[string]*Module{}
+	for _, m := range modules {
+		if other := byName[m.Name]; other != nil {
+			return fmt.Errorf("%s and %s both have the PACKAGE_NAME %s", other.File, m.File, m.Name)
+		}
+		byName[m.Name] = m
 	}
+	return nil
+}
+
+// HasConf reports whether p has a debian/PKG.dkms, in whose place no other
+// file is taken.
+func (t *Tree) HasConf(p *debhelper.Package) (bool, error) {
+	file, err := t.Session.PkgFile(p, "dkms")
+	return file != "", err
+}
+
+func (t *Tree) confFiles(p *debhelper.Package, instead string) ([]confFile, error) {
 	var files []confFile
 	main, err := t.Session.PkgFile(p, "dkms")
 	if err != nil {
 		return nil, err
 	}
-	if main != "" {
-		files = append(files, confFile{main, p.Name})
+	if main == "" {
+		main = instead
 	}
-	more, err := filepath.Glob(filepath.Join(t.Dir, "debian", p.Name+".*.dkms"))
+	if main != "" {
+		list, err := t.Session.PkgFile(p, "gokms")
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, confFile{p, main, list})
+	}
+	if t.Session.Name != "" { // one of the named files was the main one
+		return files, nil
+	}
+	named, err := t.Session.NamedPkgFiles(p, "dkms")
 	if err != nil {
 		return nil, err
 	}
-	for _, path := range more {
-		stem := strings.TrimSuffix(filepath.Base(path), ".dkms")
-		if t.owner(stem) == p.Name {
-			files = append(files, confFile{"debian/" + filepath.Base(path), stem})
+	lists, err := t.Session.NamedPkgFiles(p, "gokms")
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range named {
+		f := confFile{pkg: p, path: n.File}
+		for _, l := range lists {
+			if l.Name == n.Name {
+				f.list = l.File
+			}
 		}
+		files = append(files, f)
 	}
 	return files, nil
-}
-
-// owner is the package that a stem belongs to: the longest name that it begins
-// with, since names of packages hold dots, too.
-func (t *Tree) owner(stem string) string {
-	best := ""
-	for _, p := range t.Session.AllPackages {
-		if (stem == p.Name || strings.HasPrefix(stem, p.Name+".")) && len(p.Name) > len(best) {
-			best = p.Name
-		}
-	}
-	return best
-}
-
-func (t *Tree) load(ctx context.Context, p *debhelper.Package, f confFile, c Choice) (*Module, error) {
-	path, text, err := t.readConf(f.path)
-	if err != nil {
-		return nil, err
-	}
-	m := &Module{Package: p, File: path, Stem: f.stem}
-	v, err := t.Upstream()
-	if err != nil {
-		return nil, err
-	}
-	if c.Version != nil && *c.Version != "" {
-		v = *c.Version
-	}
-	m.Text = bytes.ReplaceAll(text, []byte(versionPlaceholder), []byte(v))
-	env := dkms.Env{SourceTree: "/usr/src", DKMSTree: "/var/lib/dkms", InstallTree: "/lib/modules", Dir: "/"}
-	in := dkms.Input{Files: []dkms.File{{Path: path, Source: filepath.Join(t.Dir, path), Text: m.Text}}, Env: env}
-	if m.Values, err = t.Eval(ctx, in); err != nil {
-		return nil, err
-	}
-	if m.Name, m.Version, err = m.Values.Identity(); err != nil {
-		return nil, err
-	}
-	if err := t.checkVersion(m, c); err != nil {
-		return nil, err
-	}
-	m.Conf, err = dkms.Resolve(m.Values, env, nil)
-	return m, err
-}
-
-// versionPlaceholder stands for the version in a .dkms file.
-const versionPlaceholder = "#MODULE_VERSION#"
-
-// checkVersion refuses what dkms or kbuild cannot work with, and a -V that the
-// file contradicts. A version that is written in the file stands otherwise: it
-// differs from the changelog's in many packages, for good reasons.
-func (t *Tree) checkVersion(m *Module, c Choice) error {
-	if strings.Contains(m.Version, ":") {
-		return m.Values.Errorf("PACKAGE_VERSION", 0, "PACKAGE_VERSION %q holds an epoch, and make cannot build in a directory with a colon", m.Version)
-	}
-	if c.Version != nil && *c.Version != "" && *c.Version != m.Version {
-		return m.Values.Errorf("PACKAGE_VERSION", 0, "PACKAGE_VERSION is %q, but -V says %q", m.Version, *c.Version)
-	}
-	return nil
-}
-
-// assignment is how a file shows that it is a dkms.conf itself.
-var assignment = regexp.MustCompile(`(?m)^[^#\n]*\bPACKAGE_NAME(\[[0-9]+\])?\+?=`)
-
-// readConf reads a .dkms file, or the one file that it names instead.
-func (t *Tree) readConf(path string) (string, []byte, error) {
-	text, err := os.ReadFile(filepath.Join(t.Dir, path))
-	if err != nil {
-		return "", nil, err
-	}
-	if assignment.Match(text) || len(bytes.TrimSpace(text)) == 0 {
-		return path, text, nil
-	}
-	entries, err := t.Session.ReadList(path)
-	if err != nil {
-		return "", nil, err
-	}
-	var found []string
-	for _, e := range entries {
-		for _, word := range e.Words {
-			matches := t.Session.Glob(word, ".", "debian/tmp")
-			if len(matches) == 0 {
-				return "", nil, &notConf{e.Errorf("%q is no file, and %s assigns no PACKAGE_NAME", word, path)}
-			}
-			found = append(found, matches...)
-		}
-	}
-	if len(found) != 1 {
-		return "", nil, textfile.Errorf(path, 0, "it has to name one dkms.conf, not %d", len(found))
-	}
-	conf := filepath.Clean(found[0])
-	text, err = os.ReadFile(filepath.Join(t.Dir, conf))
-	return conf, text, err
-}
-
-// notConf is a .dkms file that is neither a dkms.conf nor a list.
-type notConf struct{ error }
-
-func (e *notConf) Unwrap() error { return e.error }
-
-// Hint says what the file is to be.
-func (e *notConf) Hint() string {
-	return `a .dkms file is a dkms.conf with PACKAGE_NAME="..." or names the one that the source has`
-}
-
-// skippedTargets are rules that dh does not run any more when dh_dkms is
-// replaced.
-var skippedTargets = regexp.MustCompile(`^(override_|execute_before_|execute_after_)dh_dkms(-arch|-indep)?\b`)
-
-// CheckRules refuses a debian/rules that still has targets for dh_dkms: dh
-// would pass over them without a word.
-func (t *Tree) CheckRules() error {
-	text, err := os.ReadFile(filepath.Join(t.Dir, "debian", "rules"))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for i, line := range strings.Split(string(text), "\n") {
-		if strings.HasPrefix(line, "\t") || strings.HasPrefix(line, "#") {
-			continue
-		}
-		targets, _, ok := strings.Cut(line, ":")
-		if !ok {
-			continue
-		}
-		for _, target := range strings.Fields(targets) {
-			if skippedTargets.MatchString(target) {
-				errs = append(errs, &hinted{
-					textfile.Errorf("debian/rules", i+1, "target %s is never run: dh calls dh_gokms, not dh_dkms", target),
-					"rename it to " + strings.Replace(target, "dh_dkms", "dh_gokms", 1) + ", and dh_dkms inside to dh_gokms",
-				})
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// hinted is an error with its cure.
-type hinted struct {
-	error
-	cure string
-}
-
-func (e *hinted) Unwrap() error { return e.error }
-func (e *hinted) Hint() string  { return e.cure }
-
-// names returns what is in dir, nil if it is not there.
-func names(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	var all []string
-	for _, e := range entries {
-		all = append(all, e.Name())
-	}
-	return slices.Clip(all), err
 }

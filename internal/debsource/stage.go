@@ -5,217 +5,250 @@ package debsource
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/gokms/gokms/internal/source"
+	"github.com/gokms/gokms/pkg/debhelper"
 )
 
-// notModule are names at the top of a source package that are no part of the
-// module: Debian's own, and those of version control.
-var notModule = []string{
-	"debian", ".git", ".gitignore", ".gitattributes", ".gitmodules", ".github", ".gitlab-ci.yml",
-	".hg", ".hgignore", ".hgtags", ".svn", ".bzr", ".bzrignore", "CVS", ".pc",
+// Staging is the sources and the dkms.conf of a module on their way to a
+// directory.
+type Staging struct {
+	Module *Module
+	Dir    string // NAME-VERSION below the directory asked for
+	From   string // where the sources are, "" where they come from several places
+	files  []staged
+	taken  []string // the sources as dh_missing knows them
 }
 
-// Stage installs m as usrSrc/NAME-VERSION, where usrSrc is relative to the
-// source package: its sources, unless something else has put files there
-// already, and its dkms.conf. It returns the directory.
-//
-// The sources are what debian/STEM.gokms lists, else src/ if there is one,
-// else all but debian/ and what version control keeps. Modes become 0644 and
-// 0755, all modification times the package's clock.
-func (t *Tree) Stage(m *Module, usrSrc string) (string, error) {
-	dir := filepath.Join(usrSrc, m.Name+"-"+m.Version)
-	there, err := names(filepath.Join(t.Dir, dir))
+// staged is one file; from and to are relative to the source package.
+type staged struct {
+	from, to string
+	mode     fs.FileMode // its type, and whether it can be executed
+}
+
+// PlanStage finds what [Tree.Stage] is to install as usrSrc/NAME-VERSION: what
+// debian/PKG.gokms or debian/PKG.NAME.gokms lists, else src/ if there is one,
+// else all but debian/ and what version control keeps; the latter two only
+// where nothing else has put files there. Files that are there are never
+// replaced, but the dkms.conf. ours are those that count as not being there.
+func (t *Tree) PlanStage(m *Module, usrSrc string, ours ...string) (*Staging, error) {
+	s := &Staging{Module: m, Dir: filepath.Join(usrSrc, m.Dir())}
+	there, err := t.filesBelow(s.Dir)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	there = slices.DeleteFunc(there, func(name string) bool { return name == "dkms.conf" })
-	if err := t.Session.InstallDir(dir); err != nil {
-		return "", err
-	}
-	list, err := t.list(m)
-	if err != nil {
-		return "", err
-	}
+	there = slices.DeleteFunc(there, func(file string) bool {
+		return file == s.conf() || slices.Contains(ours, file)
+	})
 	switch {
-	case list != "":
-		err = t.stageList(list, dir)
+	case m.list != "":
+		err = t.planList(s)
 	case len(there) == 0:
-		err = t.stageTree(dir)
+		err = t.planTree(s)
 	}
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return dir, t.Session.InstallText(string(m.Text), filepath.Join(dir, "dkms.conf"), t.Clock)
+	s.files = slices.DeleteFunc(s.files, func(f staged) bool {
+		return f.to == s.conf() || slices.Contains(there, f.to)
+	})
+	if len(there) == 0 && !slices.ContainsFunc(s.files, func(f staged) bool { return !f.mode.IsDir() }) {
+		return nil, &hinted{fmt.Errorf("%s: there are no sources for %s", m.File, m.Dir()),
+			"put them into src/, list them in " + t.listName(m) + ", or install them with dh_install"}
+	}
+	return s, nil
 }
 
-// list is the file that lists m's sources, "" if there is none.
-func (t *Tree) list(m *Module) (string, error) {
-	if m.Stem == m.Package.Name {
-		return t.Session.PkgFile(m.Package, "gokms")
+func (s *Staging) conf() string { return filepath.Join(s.Dir, "dkms.conf") }
+
+func (t *Tree) listName(m *Module) string {
+	switch {
+	case m.list != "":
+		return m.list
+	case m.Package == nil:
+		return "debian/PKG.gokms"
 	}
-	path := "debian/" + m.Stem + ".gokms"
-	_, err := os.Stat(filepath.Join(t.Dir, path))
+	return "debian/" + m.Package.Name + ".gokms"
+}
+
+// filesBelow lists all but directories, as paths relative to the source
+// package.
+func (t *Tree) filesBelow(dir string) ([]string, error) {
+	var files []string
+	err := filepath.WalkDir(t.path(dir), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(t.Dir, path)
+		files = append(files, rel)
+		return err
+	})
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+		return nil, nil
 	}
-	return path, err
+	return files, err
 }
 
-// stageList installs what list names, as dh_install does: the last of several
-// words is a directory below dir, and a single one keeps its own.
-func (t *Tree) stageList(list, dir string) error {
-	entries, err := t.Session.ReadList(list)
+// planList takes what m.list says, as dh_install does: the last of several
+// words is a directory below s.Dir, and a file on a line of its own keeps the
+// directory it is in.
+func (t *Tree) planList(s *Staging) error {
+	entries, err := t.Session.ReadList(s.Module.list)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range entries {
+		if err := t.planEntry(s, e); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (t *Tree) planEntry(s *Staging, e debhelper.Entry) error {
+	patterns, to := e.Words, ""
+	if len(e.Words) > 1 {
+		last := len(e.Words) - 1
+		patterns, to = e.Words[:last], filepath.Clean(strings.Trim(e.Words[last], "/"))
+		if !filepath.IsLocal(to) {
+			return e.Errorf("%q leads out of the module's directory", e.Words[last])
+		}
+	}
+	for _, pattern := range patterns {
+		if t.Session.Excluded(pattern) {
+			continue
+		}
+		found := t.Session.Glob(pattern, ".", "debian/tmp")
+		if len(found) == 0 {
+			return e.Errorf("nothing matches %q, neither here nor in debian/tmp", pattern)
+		}
+		for _, file := range found {
+			file = filepath.Clean(file)
+			if !filepath.IsLocal(file) {
+				return e.Errorf("%q leads out of the source package", pattern)
+			}
+			where := to
+			if to == "" {
+				where = filepath.Dir(strings.TrimPrefix(file, "debian/tmp/"))
+			}
+			if err := t.planCopy(s, file, filepath.Join(s.Dir, where, filepath.Base(file))); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// planTree takes src/, or the whole source.
+func (t *Tree) planTree(s *Staging) error {
+	s.From = "src"
+	if info, err := os.Stat(t.path(s.From)); err != nil || !info.IsDir() {
+		s.From = "."
+	}
+	entries, err := os.ReadDir(t.path(s.From))
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		patterns, to := e.Words, ""
-		if len(e.Words) > 1 {
-			patterns, to = e.Words[:len(e.Words)-1], e.Words[len(e.Words)-1]
-			if !filepath.IsLocal(strings.TrimPrefix(to, "/")) {
-				return e.Errorf("%q leads out of the module's directory", to)
-			}
-		}
-		for _, pattern := range patterns {
-			found := t.Session.Glob(pattern, ".", "debian/tmp")
-			if len(found) == 0 {
-				return e.Errorf("cannot find (any matches for) %q (tried in ., debian/tmp)", pattern)
-			}
-			for _, file := range found {
-				where := to
-				if len(e.Words) == 1 {
-					where = filepath.Dir(strings.TrimPrefix(filepath.Clean(file), "debian/tmp/"))
-				}
-				if err := t.copy(file, filepath.Join(dir, where, filepath.Base(file))); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// stageTree installs src/, or the whole source.
-func (t *Tree) stageTree(dir string) error {
-	from := "src"
-	if info, err := os.Stat(filepath.Join(t.Dir, from)); err != nil || !info.IsDir() {
-		from = "."
-	}
-	all, err := names(filepath.Join(t.Dir, from))
-	if err != nil {
-		return err
-	}
-	found := false
-	for _, name := range all {
-		if slices.Contains(notModule, name) {
+		name := e.Name()
+		if !source.PartOfModule(name) && !(s.From == "src" && name == "debian") {
 			continue
 		}
-		found = true
-		if err := t.copy(filepath.Join(from, name), filepath.Join(dir, name)); err != nil {
+		if err := t.planCopy(s, filepath.Join(s.From, name), filepath.Join(s.Dir, name)); err != nil {
 			return err
 		}
-	}
-	if !found {
-		return &hinted{fmt.Errorf("no sources of the module: %s holds none, and %s is empty", from, dir),
-			"put them into src/, list them in debian/PKG.gokms, or install them with dh_install"}
 	}
 	return nil
 }
 
-// copy installs the file or directory from, but for what -X names.
-func (t *Tree) copy(from, to string) error {
-	return filepath.WalkDir(filepath.Join(t.Dir, from), func(path string, d fs.DirEntry, err error) error {
+// planCopy takes the file or directory from, but for what -X names and what
+// version control keeps.
+func (t *Tree) planCopy(s *Staging, from, to string) error {
+	s.taken = append(s.taken, from)
+	top := t.path(from)
+	return filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		rel, err := filepath.Rel(t.Dir, path)
+		inside, err := filepath.Rel(top, path)
 		if err != nil {
 			return err
 		}
+		rel := filepath.Join(from, inside)
 		if t.Session.Excluded(rel) {
 			return nil
 		}
-		inside, err := filepath.Rel(filepath.Join(t.Dir, from), path)
+		if path != top && d.Name() != "debian" && !source.PartOfModule(d.Name()) {
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		info, err := d.Info()
 		if err != nil {
 			return err
 		}
-		return t.copyOne(rel, filepath.Join(to, inside), d)
+		f := staged{rel, filepath.Join(to, inside), info.Mode()}
+		if kind := f.mode.Type(); kind != 0 && kind != fs.ModeDir && kind != fs.ModeSymlink {
+			return fmt.Errorf("%s: neither a file, a directory nor a symbolic link", rel)
+		}
+		s.files = append(s.files, f)
+		return nil
 	})
 }
 
-func (t *Tree) copyOne(from, to string, d fs.DirEntry) error {
+// Stage installs what s found and the dkms.conf. Modes become 0644 and 0755,
+// all modification times t.Clock.
+func (t *Tree) Stage(s *Staging) error {
+	made := map[string]bool{}
+	mkdir := func(dir string) error {
+		if made[dir] {
+			return nil
+		}
+		made[dir] = true
+		return t.Session.InstallDir(dir)
+	}
+	if err := mkdir(s.Dir); err != nil {
+		return err
+	}
+	for _, f := range s.files {
+		dir := filepath.Dir(f.to)
+		if f.mode.IsDir() {
+			dir = f.to
+		}
+		if err := mkdir(dir); err != nil {
+			return err
+		}
+		if err := t.stageFile(f); err != nil {
+			return err
+		}
+	}
+	return t.Session.InstallText(string(s.Module.Text), s.conf(), t.Clock)
+}
+
+func (t *Tree) stageFile(f staged) error {
+	install := t.Session.InstallFile
 	switch {
-	case d.IsDir():
-		return t.Session.InstallDir(to)
-	case d.Type() == fs.ModeSymlink:
-		target, err := os.Readlink(filepath.Join(t.Dir, from))
+	case f.mode.IsDir():
+		return nil
+	case f.mode.Type() == fs.ModeSymlink:
+		target, err := os.Readlink(t.path(f.from))
 		if err != nil {
 			return err
 		}
-		if err := t.Session.InstallDir(filepath.Dir(to)); err != nil {
-			return err
-		}
-		return t.Session.InstallLink(target, to)
-	case !d.Type().IsRegular():
-		return fmt.Errorf("%s: neither a file, a directory nor a symbolic link", from)
-	}
-	info, err := d.Info()
-	if err != nil {
-		return err
-	}
-	if err := t.Session.InstallDir(filepath.Dir(to)); err != nil {
-		return err
-	}
-	install := t.Session.InstallFile
-	if info.Mode()&0o111 != 0 {
+		return t.Session.InstallLink(target, f.to)
+	case f.mode&0o111 != 0:
 		install = t.Session.InstallProgram
 	}
-	if err := install(from, to); err != nil || t.Session.NoAct {
+	if err := install(f.from, f.to); err != nil || t.Session.NoAct {
 		return err
 	}
-	return os.Chtimes(filepath.Join(t.Dir, to), time.Time{}, t.Clock)
-}
-
-// Unbuildable reports those modules of m that no makefile below dir and no command
-// of m's mentions.
-func (t *Tree) Unbuildable(m *Module, dir string) ([]string, error) {
-	var text strings.Builder
-	text.WriteString(m.Conf.Make + strings.Join(m.Conf.Scripts.PreBuild, " "))
-	err := filepath.WalkDir(filepath.Join(t.Dir, dir), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() || !isMakefile(d.Name()) {
-			return err
-		}
-		f, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		_, err = io.Copy(&text, io.LimitReader(f, 1<<20))
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	mentioned := strings.ReplaceAll(text.String(), "-", "_")
-	var missing []string
-	for _, module := range m.Conf.Modules {
-		if !strings.Contains(mentioned, strings.ReplaceAll(module.BuiltName, "-", "_")) {
-			missing = append(missing, module.BuiltName)
-		}
-	}
-	return missing, nil
-}
-
-// isMakefile tells whether kbuild, make or what generates their files reads
-// a file of that name.
-func isMakefile(name string) bool {
-	base := strings.TrimSuffix(name, ".in")
-	return strings.HasPrefix(base, "Makefile") || strings.HasPrefix(base, "Kbuild") || base == "makefile" ||
-		base == "GNUmakefile" || strings.HasSuffix(base, ".mk") || name == "configure" || name == "configure.ac"
+	return os.Chtimes(t.path(f.to), time.Time{}, t.Clock)
 }

@@ -14,8 +14,8 @@ import (
 // config is a debian/PKG.gokms-modules: one deb822 stanza.
 type config struct {
 	file    string
-	kernels []word   // of Kernels: names of header packages, or patterns of releases
-	dkms    []string // of Dkms: files in place of debian/*.dkms
+	kernels []word // of Kernels: names of header packages, or patterns of releases
+	dkms    []word // of Dkms: files in place of debian/*.dkms
 }
 
 // word is a word with the line of its field.
@@ -45,20 +45,38 @@ func readConfig(dir, file string) (*config, error) {
 	}
 	c := &config{file: file}
 	for _, field := range stanzas[0].Fields {
-		words := strings.FieldsFunc(field.Value, func(r rune) bool { return strings.ContainsRune(" \t\n,", r) })
 		switch strings.ToLower(field.Name) {
 		case "kernels":
-			for _, text := range words {
-				c.kernels = append(c.kernels, word{text, field.Line})
-			}
+			c.kernels = split(field)
 		case "dkms":
-			c.dkms = words
+			c.dkms = split(field)
 		default:
-			return nil, textfile.Errorf(file, field.Line, "unknown field %s: there are Kernels and Dkms", field.Name)
+			return nil, &hinted{textfile.Errorf(file, field.Line, "unknown field %s", field.Name), "there are the fields Kernels and Dkms"}
 		}
 	}
 	if len(c.kernels) == 0 {
-		return nil, textfile.Errorf(file, 1, "no Kernels: name header packages of Build-Depends, such as linux-headers-amd64")
+		return nil, &hinted{textfile.Errorf(file, stanzas[0].Fields[0].Line, "no Kernels"),
+			"name header packages of Build-Depends, such as linux-headers-amd64, or patterns of kernel releases"}
 	}
 	return c, nil
 }
+
+// split returns the words of a field, each with its line.
+func split(field control.Field) []word {
+	var words []word
+	for i, line := range strings.Split(field.Value, "\n") {
+		for _, text := range strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t,", r) }) {
+			words = append(words, word{text, field.Line + i})
+		}
+	}
+	return words
+}
+
+// hinted is an error with its cure.
+type hinted struct {
+	error
+	cure string
+}
+
+func (e *hinted) Unwrap() error { return e.error }
+func (e *hinted) Hint() string  { return e.cure }

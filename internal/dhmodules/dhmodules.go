@@ -6,6 +6,7 @@
 package dhmodules
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,14 +21,12 @@ import (
 	"github.com/gokms/gokms/internal/source"
 	"github.com/gokms/gokms/pkg/debhelper"
 	"github.com/gokms/gokms/pkg/kernel"
+	"github.com/gokms/gokms/pkg/textfile"
 	"github.com/gokms/gokms/pkg/upload"
 )
 
 // stageDir holds what is staged, relative to the source package.
 const stageDir = "debian/.debhelper/gokms"
-
-// modulesRoot is where build dependencies install headers.
-const modulesRoot = "/lib/modules"
 
 // Options of [Plan].
 type Options struct {
@@ -36,6 +35,9 @@ type Options struct {
 	Getenv  func(string) string
 	Run     func(*exec.Cmd) error // must be set
 	DestDir string                // for packages; "": the parent of the source package
+	Choice  debsource.Choice      // its Version
+	// ModulesRoot is where build dependencies install headers; "": /lib/modules.
+	ModulesRoot string
 }
 
 // Batch is what one debian/PKG.gokms-modules asks for.
@@ -43,8 +45,9 @@ type Batch struct {
 	Package *debhelper.Package
 	Cells   []*cell.Cell
 
-	tree *debsource.Tree
-	work string
+	tree  *debsource.Tree
+	work  string
+	stage string // relative to the source package
 }
 
 // Plan returns what p's debian/PKG.gokms-modules asks for, nil if there is no
@@ -55,15 +58,19 @@ func Plan(ctx context.Context, t *debsource.Tree, p *debhelper.Package, o Option
 	if err != nil || file == "" {
 		return nil, err
 	}
+	o.ModulesRoot = cmp.Or(o.ModulesRoot, "/lib/modules")
 	conf, err := readConfig(t.Dir, file)
 	if err != nil {
 		return nil, err
+	}
+	if p.Architecture == "all" {
+		return nil, textfile.Errorf(file, 0, "package %s is for all architectures: only one that is built for an architecture can depend on modules", p.Name)
 	}
 	trees, err := openTrees(ctx, t, conf, o)
 	if err != nil {
 		return nil, err
 	}
-	b := &Batch{Package: p, tree: t}
+	b := &Batch{Package: p, tree: t, stage: filepath.Join(stageDir, p.Name)}
 	if b.work, err = os.MkdirTemp(o.TempDir, "gokms-"); err != nil {
 		return nil, err
 	}
@@ -72,18 +79,25 @@ func Plan(ctx context.Context, t *debsource.Tree, p *debhelper.Package, o Option
 			err = errors.Join(err, b.Close())
 		}
 	}()
-	sources, err := b.sources(ctx, conf)
+	sources, err := b.sources(ctx, conf, o.Choice)
 	if err != nil {
 		return nil, err
 	}
 	return b, b.plan(ctx, sources, trees, o)
 }
 
-// Close removes the temporary directory.
-func (b *Batch) Close() error { return cell.RemoveWork(b.work) }
+// Close removes what was staged and the temporary directory.
+func (b *Batch) Close() error {
+	return errors.Join(cell.RemoveWork(b.work), os.RemoveAll(filepath.Join(b.tree.Dir, b.stage)))
+}
 
 func openTrees(ctx context.Context, t *debsource.Tree, conf *config, o Options) ([]*kernel.Tree, error) {
-	from, err := candidates(ctx, t.Session.Control, o.Run)
+	host, err := t.Session.HostArch()
+	if err != nil {
+		return nil, err
+	}
+	h := headers{ctx: ctx, run: o.Run, root: o.ModulesRoot}
+	from, err := h.candidates(t.Session.Control, host, t.Session.Profiles())
 	if err != nil {
 		return nil, err
 	}
@@ -94,11 +108,11 @@ func openTrees(ctx context.Context, t *debsource.Tree, conf *config, o Options) 
 	var trees []*kernel.Tree
 	var errs []error
 	for _, release := range releases {
-		tree, err := kernel.Open(modulesRoot, release, &kernel.Options{Run: o.Run, Getenv: o.Getenv})
-		if err != nil {
-			errs = append(errs, err)
-			continue
+		tree, err := kernel.Open(o.ModulesRoot, release, &kernel.Options{Run: o.Run, Getenv: o.Getenv})
+		if err == nil && tree.DebArch != host {
+			err = fmt.Errorf("%s: kernel %s is for %s, and this build is for %s", conf.file, release, tree.DebArch, host)
 		}
+		errs = append(errs, err)
 		trees = append(trees, tree)
 	}
 	return trees, errors.Join(errs...)
@@ -107,28 +121,34 @@ func openTrees(ctx context.Context, t *debsource.Tree, conf *config, o Options) 
 // sources stages the module sources: those of conf's Dkms, else of every
 // debian/*.dkms, whichever package they belong to and whether or not that is
 // built now.
-func (b *Batch) sources(ctx context.Context, conf *config) ([]*source.Source, error) {
-	stage := filepath.Join(stageDir, b.Package.Name)
-	if err := os.RemoveAll(filepath.Join(b.tree.Dir, stage)); err != nil {
+func (b *Batch) sources(ctx context.Context, conf *config, choice debsource.Choice) ([]*source.Source, error) {
+	modules, err := b.modules(ctx, conf, choice)
+	if err != nil {
 		return nil, err
 	}
-	modules, err := b.modules(ctx, conf)
-	if err != nil {
+	if err := os.RemoveAll(filepath.Join(b.tree.Dir, b.stage)); err != nil {
 		return nil, err
 	}
 	var sources []*source.Source
 	for _, m := range modules {
-		dir, err := b.tree.Stage(m, stage)
+		staging, err := b.tree.PlanStage(m, b.stage)
 		if err != nil {
 			return nil, err
 		}
-		identity, err := source.TreeIdentity(b.tree.Dir, m.Package.Name)
+		if err := b.tree.Stage(staging); err != nil {
+			return nil, err
+		}
+		binary := ""
+		if m.Package != nil {
+			binary = m.Package.Name
+		}
+		identity, err := source.TreeIdentity(b.tree.Dir, binary)
 		if err != nil {
 			return nil, err
 		}
 		s := &source.Source{
-			Arg: m.File, Dir: filepath.Join(b.tree.Dir, dir), Name: m.Name, Version: m.Version,
-			Debian: identity, NewestFile: b.tree.Clock,
+			Arg: m.File, Dir: filepath.Join(b.tree.Dir, staging.Dir), Shown: cmp.Or(staging.From, staging.Dir),
+			Name: m.Name, Version: m.Version, Debian: identity, NewestFile: b.tree.Clock,
 		}
 		s.Conf.Path, s.Conf.Text = m.File, m.Text
 		sources = append(sources, s)
@@ -136,36 +156,56 @@ func (b *Batch) sources(ctx context.Context, conf *config) ([]*source.Source, er
 	return sources, nil
 }
 
-func (b *Batch) modules(ctx context.Context, conf *config) ([]*debsource.Module, error) {
+func (b *Batch) modules(ctx context.Context, conf *config, choice debsource.Choice) ([]*debsource.Module, error) {
+	all, err := conf.modules(ctx, b.tree, choice)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		return nil, &hinted{fmt.Errorf("%s: no debian/*.dkms says how to build modules", conf.file),
+			"add one, or name a dkms.conf of the source: Dkms: FILE"}
+	}
+	return all, debsource.OneName(all)
+}
+
+func (c *config) modules(ctx context.Context, t *debsource.Tree, choice debsource.Choice) ([]*debsource.Module, error) {
+	if len(c.dkms) == 0 {
+		return t.AllModules(ctx, choice)
+	}
 	var all []*debsource.Module
-	add := func(p *debhelper.Package, c debsource.Choice) error {
-		found, err := b.tree.Modules(ctx, p, c)
-		all = append(all, found...)
-		return err
-	}
-	for _, file := range conf.dkms {
-		if err := add(b.Package, debsource.Choice{File: file}); err != nil {
-			return nil, err
+	for _, w := range c.dkms {
+		m, err := t.Module(ctx, w.text, choice)
+		if err != nil {
+			return nil, c.errorf(w, "Dkms: %w", err)
 		}
+		all = append(all, m)
 	}
-	if len(conf.dkms) == 0 {
-		for _, p := range b.tree.Session.AllPackages {
-			if err := add(p, debsource.Choice{}); err != nil {
-				return nil, err
+	return all, nil
+}
+
+// checkDepends refuses modules that depend on a source which is not there.
+func checkDepends(cells []*cell.Cell, sources []*source.Source) error {
+	for _, c := range cells {
+		for _, name := range c.Conf.BuildDepends {
+			if !slices.ContainsFunc(sources, func(s *source.Source) bool { return s.Name == name }) {
+				return &hinted{c.Conf.Values.Errorf("BUILD_DEPENDS", 0, "BUILD_DEPENDS names %s, whose source is not in this package", name),
+					"module packages can only be built with all that they need: put its source and .dkms here, or use gokms-mkbmdeb"}
 			}
 		}
 	}
-	if len(all) == 0 {
-		return nil, fmt.Errorf("%s: no debian/*.dkms says how to build modules", conf.file)
-	}
-	byName := map[string]string{}
-	for _, m := range all {
-		if other := byName[m.Name]; other != "" {
-			return nil, fmt.Errorf("%s and %s both have the PACKAGE_NAME %s", other, m.File, m.Name)
+	return nil
+}
+
+// checkPackages refuses packages that debian/control has already.
+func (b *Batch) checkPackages() error {
+	for _, c := range b.Cells {
+		for _, p := range b.tree.Session.AllPackages {
+			if c.Conf.Excluded == nil && c.Package.Binary() == p.Name {
+				return fmt.Errorf("debian/control: package %s is what %s becomes for kernel %s: remove its stanza", p.Name, c.Source.Arg, c.Kernel.Release)
+			}
 		}
-		byName[m.Name] = m.File
 	}
-	return all, nil
+	return cell.CheckNames(b.Cells)
 }
 
 func (b *Batch) plan(ctx context.Context, sources []*source.Source, trees []*kernel.Tree, o Options) error {
@@ -193,14 +233,17 @@ func (b *Batch) plan(ctx context.Context, sources []*source.Source, trees []*ker
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
+	if err := checkDepends(b.Cells, sources); err != nil {
+		return err
+	}
 	var err error
 	if b.Cells, err = cell.Order(b.Cells); err != nil {
 		return err
 	}
 	if cell.AllExcluded(b.Cells) {
-		return fmt.Errorf("%s: dkms.conf excludes all the kernels: %s", b.Package.Name, b.Cells[0].Conf.Excluded)
+		return fmt.Errorf("package %s: its modules exclude all the kernels: %s", b.Package.Name, b.Cells[0].Conf.Excluded)
 	}
-	return cell.CheckNames(b.Cells)
+	return b.checkPackages()
 }
 
 // NewestDepends is what a package has to depend on to bring the modules for
@@ -223,17 +266,15 @@ func (b *Batch) NewestDepends() string {
 	return strings.Join(items, ", ")
 }
 
-// Register enters the packages of results into debian/files. They are not in
-// debian/control, which "automatic=yes" tells the other tools.
-func (b *Batch) Register(results []*cell.Result) error {
+// Register enters the packages of results into debian/files of the source
+// package at dir. They are not in debian/control, which "automatic=yes" tells
+// the other tools.
+func Register(dir string, results []*cell.Result) error {
 	var files []upload.File
 	for _, r := range results {
-		if r.Package == nil {
-			continue
-		}
 		files = append(files, upload.File{
 			Name: filepath.Base(r.Package.File), Section: "kernel", Priority: "optional", Attributes: []string{"automatic=yes"},
 		})
 	}
-	return upload.AddFiles(b.tree.Dir, files...)
+	return upload.AddFiles(dir, files...)
 }

@@ -5,13 +5,17 @@ package dhmodules
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/gokms/gokms/pkg/control"
+	"github.com/gokms/gokms/pkg/textfile"
 	"github.com/gokms/gokms/pkg/version"
 )
 
@@ -19,94 +23,127 @@ import (
 const headerPrefix = "linux-headers-"
 
 // candidate is a header package of Build-Depends and the kernel releases that
-// it stands for: its own, or those of the packages that a metapackage depends
-// on.
+// it brings: its own, or those of the packages that a metapackage depends on.
 type candidate struct {
-	name     string
-	releases []string
+	name      string
+	installed bool
+	releases  []string
 }
 
-// candidates are the installed header packages among Build-Depends and
-// Build-Depends-Arch.
-func candidates(ctx context.Context, t *control.Template, run func(*exec.Cmd) error) ([]candidate, error) {
-	relations, err := t.BuildDepends()
-	if err != nil {
-		return nil, err
-	}
+// headers asks which header packages are installed.
+type headers struct {
+	ctx  context.Context // of the command that asks
+	run  func(*exec.Cmd) error
+	root string // where each kernel release has a directory
+	seen map[string]bool
+}
+
+// candidates are the header packages of Build-Depends and Build-Depends-Arch,
+// as far as they are for the architecture and the build profiles.
+func (h *headers) candidates(t *control.Template, arch string, profiles []string) ([]candidate, error) {
 	var all []candidate
-	for _, alternatives := range relations {
-		for _, r := range alternatives {
-			if !strings.HasPrefix(r.Name, headerPrefix) {
-				continue
-			}
-			releases, err := releasesOf(ctx, r.Name, run)
-			if err != nil {
-				return nil, err
-			}
-			if len(releases) > 0 {
-				all = append(all, candidate{r.Name, releases})
+	for _, name := range []string{"Build-Depends", "Build-Depends-Arch"} {
+		field, _ := t.Source.Lookup(name)
+		relations, err := control.ParseRelations(field.Value)
+		if err != nil {
+			return nil, textfile.Errorf(t.File, field.Line, "field %s: %w", name, err)
+		}
+		for _, alternatives := range relations {
+			for _, r := range alternatives {
+				if !strings.HasPrefix(r.Name, headerPrefix) || !r.Applies(arch, profiles) {
+					continue
+				}
+				c := candidate{name: r.Name}
+				h.seen = map[string]bool{}
+				if c.installed, err = h.releasesOf(r.Name, &c.releases); err != nil {
+					return nil, err
+				}
+				all = append(all, c)
 			}
 		}
 	}
 	return all, nil
 }
 
-// releasesOf asks dpkg; a package that is not installed has none.
-func releasesOf(ctx context.Context, pkg string, run func(*exec.Cmd) error) ([]string, error) {
+// releasesOf adds to found the kernels that an installed header package
+// brings. What a package depends on counts if it has no headers of its own.
+func (h *headers) releasesOf(pkg string, found *[]string) (installed bool, err error) {
+	h.seen[pkg] = true
 	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, "dpkg-query", "-W", "-f", `${db:Status-Status}\n${Depends}`, pkg)
+	cmd := exec.CommandContext(h.ctx, "dpkg-query", "-W", "-f", `${db:Status-Status}\n${Depends}`, pkg)
 	cmd.Stdout = &out
-	if err := run(cmd); err != nil {
-		return nil, nil
+	err = h.run(cmd)
+	if _, ok := errors.AsType[*exec.ExitError](err); ok {
+		return false, nil // dpkg does not know it
+	}
+	if err != nil {
+		return false, err
 	}
 	status, depends, _ := strings.Cut(out.String(), "\n")
 	if status != "installed" {
-		return nil, nil
+		return false, nil
+	}
+	release := strings.TrimPrefix(pkg, headerPrefix)
+	if _, err := os.Stat(filepath.Join(h.root, release, "build")); err == nil {
+		*found = append(*found, release)
+		return true, nil
 	}
 	relations, err := control.ParseRelations(depends)
 	if err != nil {
-		return nil, fmt.Errorf("package %s: Depends: %w", pkg, err)
+		return true, fmt.Errorf("package %s: Depends: %w", pkg, err)
 	}
-	var releases []string
-	for _, alternatives := range relations {
-		for _, r := range alternatives {
-			release, ok := strings.CutPrefix(r.Name, headerPrefix)
-			if ok && !strings.HasSuffix(release, "-common") && !strings.HasSuffix(release, "-common-rt") {
-				releases = append(releases, release)
+	for _, name := range relations.Names() {
+		if strings.HasPrefix(name, headerPrefix) && !h.seen[name] {
+			if _, err := h.releasesOf(name, found); err != nil {
+				return true, err
 			}
 		}
 	}
-	if len(releases) == 0 { // no metapackage
-		releases = []string{strings.TrimPrefix(pkg, headerPrefix)}
-	}
-	return releases, nil
+	return true, nil
 }
 
 // choose returns the releases that the words of c name, each once, in version
 // order.
 func (c *config) choose(from []candidate) ([]string, error) {
 	var chosen []string
+	var errs []error
 	for _, w := range c.kernels {
-		var found []string
-		for _, cand := range from {
-			if w.text == cand.name {
-				found = append(found, cand.releases...)
-			}
-			for _, release := range cand.releases {
-				if ok, err := path.Match(w.text, release); err != nil {
-					return nil, c.errorf(w, "%q: %w", w.text, err)
-				} else if ok {
-					found = append(found, release)
-				}
-			}
-		}
-		if len(found) == 0 {
-			return nil, &missing{c.errorf(w, "Kernels: %s names no kernel whose headers are installed by Build-Depends", w.text), w.text}
+		found, err := w.match(from)
+		switch {
+		case err != nil:
+			errs = append(errs, c.errorf(w, "Kernels: %q: %w", w.text, err))
+		case len(found) == 0:
+			errs = append(errs, c.unmatched(w, from))
 		}
 		chosen = append(chosen, found...)
 	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
 	slices.SortFunc(chosen, compareReleases)
 	return slices.Compact(chosen), nil
+}
+
+// match returns the releases that w stands for: those of a package, or those
+// that fit a pattern.
+func (w word) match(from []candidate) ([]string, error) {
+	var found []string
+	for _, cand := range from {
+		whole, err := path.Match(w.text, cand.name)
+		if err != nil {
+			return nil, err
+		}
+		for _, release := range cand.releases {
+			one, err := path.Match(strings.TrimPrefix(w.text, headerPrefix), release)
+			if err != nil {
+				return nil, err
+			}
+			if whole || one {
+				found = append(found, release)
+			}
+		}
+	}
+	return found, nil
 }
 
 // compareReleases orders as dpkg would order the packages' versions.
@@ -117,22 +154,25 @@ func compareReleases(a, b string) int {
 	return strings.Compare(a, b)
 }
 
-// missing is a word of Kernels without a kernel.
-type missing struct {
-	error
-	word string
-}
-
-func (e *missing) Unwrap() error { return e.error }
-
-// Hint names what to add to Build-Depends.
-func (e *missing) Hint() string {
-	pkg := e.word
-	if !strings.HasPrefix(pkg, headerPrefix) {
-		pkg = "linux-headers-ARCH"
-		if !strings.ContainsAny(e.word, "*?[") {
-			pkg = headerPrefix + e.word
+// unmatched says what is missing for a word that names no kernel.
+func (c *config) unmatched(w word, from []candidate) error {
+	pattern := strings.ContainsAny(w.text, "*?[")
+	var have []string
+	for _, cand := range from {
+		if cand.name == w.text && !cand.installed {
+			return &hinted{c.errorf(w, "Kernels: the build dependency %s is not installed", w.text),
+				"install the build dependencies: apt-get build-dep ."}
 		}
+		if cand.name == w.text {
+			return c.errorf(w, "Kernels: %s is installed and brings no headers", w.text)
+		}
+		have = append(have, cand.releases...)
 	}
-	return fmt.Sprintf("add %s to Build-Depends-Arch in debian/control and install it", pkg)
+	slices.SortFunc(have, compareReleases)
+	err := c.errorf(w, "Kernels: no headers for %s in Build-Depends or Build-Depends-Arch, which bring %q", w.text, slices.Compact(have))
+	if pattern {
+		return &hinted{err, "add header packages such as linux-headers-amd64 to Build-Depends-Arch in debian/control, and install them"}
+	}
+	pkg := headerPrefix + strings.TrimPrefix(w.text, headerPrefix)
+	return &hinted{err, "add " + pkg + " to Build-Depends-Arch in debian/control, and install it"}
 }

@@ -66,12 +66,33 @@ func (f File) line() string {
 // entry for the same package and architecture is replaced. The list is locked
 // against other tools as dpkg-gencontrol(1) does it, by a lock on
 // debian/control, and replaced in one step.
-func AddFiles(dir string, files ...File) (err error) {
+func AddFiles(dir string, files ...File) error {
 	for _, f := range files {
 		if err := f.check(); err != nil {
 			return err
 		}
 	}
+	return edit(dir, func(lines []string) []string {
+		for _, f := range files {
+			lines = slices.DeleteFunc(lines, func(line string) bool {
+				old, _, _ := strings.Cut(line, " ")
+				return artifact(old) == artifact(f.Name)
+			})
+			lines = append(lines, f.line())
+		}
+		return lines
+	})
+}
+
+// Check tells whether [AddFiles] will be able to write, before hours of work
+// are done in vain.
+func Check(dir string) error {
+	return edit(dir, func([]string) []string { return nil })
+}
+
+// edit replaces the lines of the list by what change makes of them, nil:
+// leaves them alone.
+func edit(dir string, change func([]string) []string) (err error) {
 	lock, err := lockControl(filepath.Join(dir, "debian", "control"))
 	if err != nil {
 		return err
@@ -82,29 +103,32 @@ func AddFiles(dir string, files ...File) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, f := range files {
-		lines = slices.DeleteFunc(lines, func(line string) bool {
-			old, _, _ := strings.Cut(line, " ")
-			return artifact(old) == artifact(f.Name)
-		})
-		lines = append(lines, f.line())
+	text := ""
+	changed := change(slices.Clone(lines))
+	if changed != nil {
+		slices.Sort(changed)
+		text = strings.Join(changed, "\n") + "\n"
 	}
-	slices.Sort(lines)
-	if err := os.WriteFile(list+".new", []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(list+".new", []byte(text), 0o644); err != nil {
 		return err
+	}
+	if changed == nil {
+		return os.Remove(list + ".new")
 	}
 	return os.Rename(list+".new", list)
 }
 
 // lockControl waits for the lock; closing the file gives it back. dpkg locks
-// with fcntl(2) where Perl's File::FcntlLock is there, else with flock(2).
+// with fcntl(2) where Perl's File::FcntlLock is there, else with flock(2). An
+// open file description's lock excludes the former, too, and unlike it does
+// not go when the process closes the file somewhere else.
 func lockControl(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return nil, err
 	}
 	for {
-		err = unix.FcntlFlock(f.Fd(), unix.F_SETLKW, &unix.Flock_t{Type: unix.F_WRLCK})
+		err = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLKW, &unix.Flock_t{Type: unix.F_WRLCK})
 		if !errors.Is(err, unix.EINTR) {
 			break
 		}
