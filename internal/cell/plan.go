@@ -120,13 +120,14 @@ func layout(src *source.Source, tree *kernel.Tree, o *Options) kbuild.Layout {
 // clock is the one time that enters a package: SOURCE_DATE_EPOCH, else the
 // changelog's date, else the newest source file.
 func clock(src *source.Source, o *Options) time.Time {
+	t := src.NewestFile
 	switch {
 	case o.Epoch != nil:
-		return o.Epoch.UTC()
+		t = *o.Epoch
 	case !src.Debian.ChangelogDate.IsZero():
-		return src.Debian.ChangelogDate.UTC()
+		t = src.Debian.ChangelogDate
 	}
-	return src.NewestFile.UTC().Truncate(time.Second)
+	return t.UTC().Truncate(time.Second)
 }
 
 // link makes the source appear as SourceTree/NAME-VERSION.

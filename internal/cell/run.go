@@ -45,13 +45,18 @@ func (c *Cell) Run(ctx context.Context) *Result {
 	}
 	r.Seconds = now().Sub(start).Seconds()
 	if r.Status == Built {
-		if err := c.publishRecord(r); err != nil {
-			// Without a record it would count as half-done.
-			r.fail(fmt.Errorf("%s: %w", c.Title(), errors.Join(err, os.Remove(r.Package.File))))
-			r.Package = nil
-		}
+		c.complete(r)
 	}
 	return r
+}
+
+// complete publishes the record. A package without one is only half-done, and
+// is removed.
+func (c *Cell) complete(r *Result) {
+	if err := c.publishRecord(r); err != nil {
+		r.fail(fmt.Errorf("%s: %w", c.Title(), errors.Join(err, os.Remove(r.Package.File))))
+		r.Package = nil
+	}
 }
 
 func (c *Cell) run(ctx context.Context, r *Result) error {
@@ -291,5 +296,6 @@ func address(maintainer string) person {
 		return person{a.Name, a.Address}
 	}
 	name, rest, _ := strings.Cut(maintainer, "<")
-	return person{strings.TrimSpace(name), strings.Trim(rest, "<> ")}
+	email, _, _ := strings.Cut(rest, ">")
+	return person{strings.TrimSpace(name), strings.TrimSpace(email)}
 }
