@@ -91,7 +91,7 @@ func distinct(errs []error) []error {
 // resolve finds the sources; two of one name are an error.
 func (c *command) resolve(ctx context.Context) ([]*source.Source, error) {
 	work := filepath.Join(c.work, "sources")
-	if err := os.Mkdir(work, 0o755); err != nil {
+	if err := errors.Join(os.Mkdir(work, 0o755), os.Chmod(work, 0o755)); err != nil {
 		return nil, err
 	}
 	var all []*source.Source

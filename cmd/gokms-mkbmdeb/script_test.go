@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -251,23 +252,24 @@ func appears(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("%s does not appear", args[0])
 }
 
-// gone WORDS... wants no process that was started with these arguments.
+// gone WORDS... wants no process that was started with these arguments;
+// ! gone wants one. Either may take a while.
 func gone(ts *testscript.TestScript, neg bool, args []string) {
-	want := strings.Join(args, "\x00") + "\x00"
-	var found string
-	for range 200 {
-		files, err := filepath.Glob("/proc/[0-9]*/cmdline")
-		ts.Check(err)
-		found = ""
-		for _, file := range files {
-			if text, err := os.ReadFile(file); err == nil && string(text) == want {
-				found = file
-			}
-		}
-		if found == "" {
+	for range 500 {
+		if runs(ts, args) == neg {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	ts.Fatalf("%s is %s", found, strings.Join(args, " "))
+	ts.Fatalf("%s runs: %v", strings.Join(args, " "), !neg)
+}
+
+// runs tells whether there is a process with these arguments.
+func runs(ts *testscript.TestScript, args []string) bool {
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	ts.Check(err)
+	return slices.ContainsFunc(files, func(file string) bool {
+		text, err := os.ReadFile(file)
+		return err == nil && string(text) == strings.Join(args, "\x00")+"\x00"
+	})
 }

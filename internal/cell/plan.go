@@ -133,7 +133,8 @@ func clock(src *source.Source, o *Options) time.Time {
 // link makes the source appear as SourceTree/NAME-VERSION.
 func (c *Cell) link() error {
 	dir := c.Layout.SourceDir().Host
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+	tree := filepath.Dir(dir)
+	if err := errors.Join(os.MkdirAll(tree, 0o755), os.Chmod(tree, 0o755)); err != nil {
 		return err
 	}
 	err := os.Symlink(c.Source.Dir, dir)

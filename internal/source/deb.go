@@ -23,6 +23,9 @@ func (r *resolver) deb(ctx context.Context, file string) ([]*Source, error) {
 		return nil, fmt.Errorf("%s: --source-dir goes with a directory, not with a .deb", r.arg)
 	}
 	root, err := os.MkdirTemp(r.WorkDir, "deb-")
+	if err == nil {
+		err = os.Chmod(root, 0o755) // for an evaluation as another user
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +54,7 @@ func (r *resolver) deb(ctx context.Context, file string) ([]*Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.Conf.Path = r.arg + ":" + inside
+		s.Conf.Path, s.Conf.Source = r.arg+":"+inside, conf
 		s.Shown = filepath.Dir(s.Conf.Path)
 		if s, err = r.load(ctx, s); err != nil {
 			return nil, err

@@ -190,7 +190,7 @@ func (r *resolver) stage(ctx context.Context, dir string, s *Source) error {
 	}
 	s.Shown = r.shown(from)
 	s.Dir = filepath.Join(r.WorkDir, s.Name+"-"+s.Version)
-	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
+	if err := errors.Join(os.MkdirAll(s.Dir, 0o755), os.Chmod(s.Dir, 0o755)); err != nil {
 		return err
 	}
 	args := []string{"-a", "-t", s.Dir, "--"}
@@ -212,6 +212,7 @@ func (r *resolver) stage(ctx context.Context, dir string, s *Source) error {
 	if err := os.RemoveAll(conf); err != nil {
 		return err
 	}
+	s.Conf.Source = conf
 	return os.WriteFile(conf, s.Conf.Text, 0o644)
 }
 

@@ -56,7 +56,7 @@ type Options struct {
 	SourceTree string // where NAME/VERSION is found: /usr/src
 	SourceDir  string // the module's files, where a debian/ folder does not tell; "" to find out
 	DocDir     string // changelogs and copyrights of installed packages; "": /usr/share/doc
-	WorkDir    string // an empty directory of the caller's for what must be unpacked
+	WorkDir    string // an empty directory of the caller's for what must be unpacked; who evaluates must get there
 	// Eval evaluates a dkms.conf without a kernel, under limits.
 	Eval func(context.Context, dkms.Input) (*dkms.Values, error)
 	Run  func(*exec.Cmd) error // nil: (*exec.Cmd).Run
@@ -132,6 +132,9 @@ func (r *resolver) load(ctx context.Context, s *Source) (*Source, error) {
 			return nil, err
 		}
 		s.Conf.Text = text
+	}
+	if s.Conf.Source == "" {
+		s.Conf.Source = s.Conf.Path
 	}
 	s.Conf.Path = r.shown(s.Conf.Path)
 	if s.Shown == "" {

@@ -156,6 +156,9 @@ func TestDebianTree(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if s.Conf.Source != filepath.Join(s.Dir, "dkms.conf") {
+			t.Errorf("$BASH_SOURCE of %s: %s", s.Name, s.Conf.Source)
+		}
 		if diff := cmp.Diff([]string{"dkms.conf", "dkms.conf.d", "foo.c", "sub/bar.c"}, files); diff != "" {
 			t.Errorf("files of %s (-want +got):\n%s", s.Name, diff)
 		}
@@ -222,7 +225,8 @@ func TestComputedName(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, map[string]string{
-		"a/dkms.conf": "x=foo\nPACKAGE_NAME=$x\nPACKAGE_VERSION=$(echo 1)\n",
+		"a/dkms.conf": "x=foo\nPACKAGE_NAME=$x\nPACKAGE_VERSION=$(cat ${BASH_SOURCE%/*}/version)\n",
+		"a/version":   "1\n",
 		"b/dkms.conf": "\n\nPACKAGE_NAME=a/b\nPACKAGE_VERSION=1\n",
 	})
 	got, err := Resolve(t.Context(), "a", options(t, dir))
