@@ -23,13 +23,18 @@ func (c *command) trees() ([]*kernel.Tree, error) {
 	var trees []*kernel.Tree
 	var errs []error
 	for _, release := range releases {
-		tree, err := kernel.Open(c.modulesRoot, release, &kernel.Options{Run: c.run(), Getenv: c.env.Getenv})
+		o := &kernel.Options{Run: c.run(), Getenv: c.env.Getenv}
+		tree, err := kernel.Open(c.modulesRoot, release, o)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		for _, w := range tree.Warnings {
 			c.log.Warn(w)
+		}
+		// A compiler that is not there at all is an error of the plan.
+		if older, ok := errors.AsType[*kernel.VersionError](tree.CompareCompiler(o)); ok {
+			c.log.Warn(older)
 		}
 		trees = append(trees, tree)
 	}
