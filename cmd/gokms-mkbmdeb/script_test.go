@@ -49,6 +49,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("K", "6.1.0-9-test")
 			env.Setenv("ROOT", "--modules-root=modules")
 			env.Setenv("UNSHARE", unshare())
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // one second for each process
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
