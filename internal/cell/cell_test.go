@@ -5,6 +5,7 @@ package cell
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gokms/gokms/internal/source"
+	"github.com/gokms/gokms/pkg/bmdeb"
 	"github.com/gokms/gokms/pkg/debfile"
 	"github.com/gokms/gokms/pkg/dkms"
 	"github.com/gokms/gokms/pkg/kernel"
@@ -256,6 +258,48 @@ func TestUnwritableRecord(t *testing.T) {
 	if _, err := os.Stat(file); r.Status != Failed || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("status %q; the package: %v", r.Status, err)
 	}
+}
+
+// TestFailedPublish: what was published before stays, with its record; only a
+// new package takes the record's place.
+func TestFailedPublish(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t)
+	c := mustPlan(t, testSource(t, "foo", ""), o)
+	file := filepath.Join(o.Output, c.Package.FileName())
+	for _, name := range []string{file, c.recordFile()} {
+		if err := os.WriteFile(name, []byte("old"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := c.Package
+	p.Modules = []bmdeb.Module{{Name: "foo", Suffix: ".ko", Size: 1, Open: func() (io.ReadCloser, error) { return nil, errors.New("lost") }}}
+	if err := c.publish(&p, &Result{}); err == nil || !strings.Contains(err.Error(), "lost") {
+		t.Errorf("publish() = %v", err)
+	}
+	if got := list(t, o.Output); got != "foo-modules-6.1.0-9-amd64_1.0_amd64.deb foo-modules-6.1.0-9-amd64_1.0_amd64.json" {
+		t.Errorf("after a failure: %s", got)
+	}
+	p.Modules[0].Open = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("x")), nil }
+	if err := c.publish(&p, &Result{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := list(t, o.Output); got != "foo-modules-6.1.0-9-amd64_1.0_amd64.deb" {
+		t.Errorf("before the new record: %s", got)
+	}
+}
+
+func list(t *testing.T, dir string) string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return strings.Join(names, " ")
 }
 
 func TestRemoveWork(t *testing.T) {

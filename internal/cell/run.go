@@ -200,7 +200,8 @@ func readModule(m kbuild.Module) (*kmod.File, error) {
 }
 
 // publish writes the package into the output directory. The record of an
-// earlier one goes first: it must not be found beside another package.
+// earlier one goes before it appears: it must not be found beside another
+// package.
 func (c *Cell) publish(p *bmdeb.Package, r *Result) error {
 	deb, err := p.Deb()
 	if err != nil {
@@ -209,12 +210,20 @@ func (c *Cell) publish(p *bmdeb.Package, r *Result) error {
 	if err := os.MkdirAll(c.opts.Output, 0o777); err != nil {
 		return err
 	}
-	if err := os.Remove(c.recordFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
+	file := filepath.Join(c.opts.Output, p.FileName())
+	tmp := filepath.Join(c.opts.Output, "."+filepath.Base(c.opts.WorkDir)+"-"+p.FileName())
+	if err := debfile.WriteFile(tmp, deb, &debfile.Options{Run: c.opts.Run, TempDir: c.opts.WorkDir}); err != nil {
 		return err
 	}
-	file := filepath.Join(c.opts.Output, p.FileName())
-	if err := debfile.WriteFile(file, deb, &debfile.Options{Run: c.opts.Run, TempDir: c.opts.WorkDir}); err != nil {
-		return err
+	err = os.Remove(c.recordFile())
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	if err == nil {
+		err = os.Rename(tmp, file)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(tmp))
 	}
 	size, sum, err := digest(file)
 	r.Package = &PackageRecord{
