@@ -35,7 +35,6 @@ type headers struct {
 	ctx  context.Context // of the command that asks
 	run  func(*exec.Cmd) error
 	root string // where each kernel release has a directory
-	seen map[string]bool
 }
 
 // candidates are the header packages of Build-Depends and Build-Depends-Arch,
@@ -54,8 +53,7 @@ func (h *headers) candidates(t *control.Template, arch string, profiles []string
 					continue
 				}
 				c := candidate{name: r.Name}
-				h.seen = map[string]bool{}
-				if c.installed, err = h.releasesOf(r.Name, &c.releases); err != nil {
+				if c.installed, err = h.releasesOf(r.Name, nil, &c.releases); err != nil {
 					return nil, err
 				}
 				all = append(all, c)
@@ -66,9 +64,10 @@ func (h *headers) candidates(t *control.Template, arch string, profiles []string
 }
 
 // releasesOf adds to found the kernels that an installed header package
-// brings. What a package depends on counts if it has no headers of its own.
-func (h *headers) releasesOf(pkg string, found *[]string) (installed bool, err error) {
-	h.seen[pkg] = true
+// brings. What a package depends on counts if it has no headers of its own;
+// above are the packages that have led to it.
+func (h *headers) releasesOf(pkg string, above []string, found *[]string) (installed bool, err error) {
+	above = append(above[:len(above):len(above)], pkg)
 	var out bytes.Buffer
 	cmd := exec.CommandContext(h.ctx, "dpkg-query", "-W", "-f", `${db:Status-Status}\n${Depends}`, pkg)
 	cmd.Stdout = &out
@@ -93,8 +92,8 @@ func (h *headers) releasesOf(pkg string, found *[]string) (installed bool, err e
 		return true, fmt.Errorf("package %s: Depends: %w", pkg, err)
 	}
 	for _, name := range relations.Names() {
-		if strings.HasPrefix(name, headerPrefix) && !h.seen[name] {
-			if _, err := h.releasesOf(name, found); err != nil {
+		if strings.HasPrefix(name, headerPrefix) && !slices.Contains(above, name) {
+			if _, err := h.releasesOf(name, above, found); err != nil {
 				return true, err
 			}
 		}
