@@ -14,7 +14,7 @@ MAN_PAGES := $(patsubst doc/%.scd,$(MAN)/%,$(wildcard doc/*.scd))
 
 # What building modules takes, and what the tests compare with.
 BUILD_PACKAGES := linux-headers-$(ARCH) build-essential xz-utils patch
-TEST_PACKAGES := $(BUILD_PACKAGES) debhelper dh-dkms dkms dctrl-tools dpkg-dev fakeroot kmod lintian zstd \
+TEST_PACKAGES := $(BUILD_PACKAGES) debhelper dh-dkms dkms dctrl-tools dpkg-dev fakeroot kmod lintian llvm zstd \
 	gawk libelf-dev libxtables-dev scdoc man-db
 ACCEPTANCE_PACKAGES := $(TEST_PACKAGES) mmdebstrap
 DEB_PACKAGES := build-essential debhelper scdoc lintian

@@ -31,6 +31,7 @@ var arrows = map[string]string{
 	"pkg/debhelper": "pkg/control pkg/textfile",
 	// what the commands share
 	"internal/testkit":   "",
+	"internal/mantest":   "internal/testkit",
 	"internal/confeval":  "pkg/dkms pkg/textfile",
 	"internal/source":    "pkg/changelog pkg/control pkg/debfile pkg/dkms pkg/version",
 	"internal/debsource": "internal/source pkg/changelog pkg/debhelper pkg/dkms pkg/textfile pkg/version",
