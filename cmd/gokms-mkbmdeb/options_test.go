@@ -21,7 +21,7 @@ func parse(t *testing.T, environ []string, args ...string) (*options, error) {
 		o, err = newOptions(c, &cli.Env{Environ: environ, Dir: "/work dir"})
 		return nil
 	}}
-	words, normErr := normalize(flags(), args)
+	words, normErr := cli.NormalizeArgs(flags(), args)
 	if normErr != nil {
 		t.Fatal(normErr)
 	}

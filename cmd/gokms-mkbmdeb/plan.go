@@ -52,40 +52,14 @@ func (c *command) plan(ctx context.Context, trees []*kernel.Tree) ([]*cell.Cell,
 	if err := c.checkOutput(); err != nil {
 		return nil, err
 	}
-	opts := c.cellOptions()
-	var cells []*cell.Cell
-	var errs []error
-	for _, tree := range trees {
-		for _, src := range sources {
-			planned, err := cell.Plan(ctx, src, tree, opts)
-			if err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			cells = append(cells, planned)
-		}
-	}
-	if len(errs) > 0 {
-		return nil, errors.Join(distinct(errs)...)
+	cells, err := cell.PlanEach(ctx, sources, trees, c.cellOptions())
+	if err != nil {
+		return nil, err
 	}
 	if cells, err = cell.Order(cells); err != nil {
 		return nil, err
 	}
 	return cells, cell.CheckNames(cells)
-}
-
-// distinct drops errors that say what an earlier one said: a broken dkms.conf
-// is as broken for every kernel.
-func distinct(errs []error) []error {
-	seen := map[string]bool{}
-	var kept []error
-	for _, err := range errs {
-		if !seen[err.Error()] {
-			seen[err.Error()] = true
-			kept = append(kept, err)
-		}
-	}
-	return kept
 }
 
 // resolve finds the sources; two of one name are an error.

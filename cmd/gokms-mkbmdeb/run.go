@@ -52,10 +52,10 @@ func run(ctx context.Context, env *cli.Env) error {
 			return (&command{env: env, options: o, log: cli.NewLog(env.Stderr, prog, o.level)}).do(ctx)
 		},
 	}
-	args, err := normalize(app.Flags, env.Args)
+	args, err := cli.NormalizeArgs(app.Flags, env.Args)
 	switch {
 	case err != nil:
-		err = cli.BadInput(err)
+		err = cli.BadInput(cli.WithHint(err, "see "+prog+" --help"))
 	case slices.Contains(args[:slices.Index(args, "--")], "--help"):
 		_, err = fmt.Fprint(env.Stdout, help) // urfave's takes arguments for topics
 	default:

@@ -3,13 +3,38 @@
 package cell
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/gokms/gokms/internal/source"
 	"github.com/gokms/gokms/pkg/dkms"
+	"github.com/gokms/gokms/pkg/kernel"
 )
+
+// PlanEach plans every source for every kernel. All that is wrong is joined,
+// each thing said once: a broken dkms.conf is as broken for every kernel.
+func PlanEach(ctx context.Context, sources []*source.Source, trees []*kernel.Tree, o *Options) ([]*Cell, error) {
+	var cells []*Cell
+	var errs []error
+	said := map[string]bool{}
+	for _, tree := range trees {
+		for _, src := range sources {
+			c, err := Plan(ctx, src, tree, o)
+			if err == nil {
+				cells = append(cells, c)
+			} else if !said[err.Error()] {
+				said[err.Error()] = true
+				errs = append(errs, err)
+			}
+		}
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return cells, nil
+}
 
 // Order links the cells of each kernel by their BUILD_DEPENDS and returns them
 // so that each comes after those it depends on, otherwise in the order given.

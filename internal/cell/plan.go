@@ -49,7 +49,7 @@ type Options struct {
 
 	Jobs     int
 	Run      func(*exec.Cmd) error        // nil: (*exec.Cmd).Run
-	LookPath func(string) (string, error) // nil: exec.LookPath
+	LookPath func(string) (string, error) // nil: the build's PATH for its programs, else the caller's
 	Now      func() time.Time             // measures how long things take; nil: time.Now
 	Eval     func(context.Context, dkms.Input) (*dkms.Values, error)
 }

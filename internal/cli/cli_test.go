@@ -6,10 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
-
-	"github.com/urfave/cli/v2"
 )
 
 func TestLogForms(t *testing.T) {
@@ -56,25 +53,6 @@ func TestExitCode(t *testing.T) {
 	} {
 		if got := ExitCode(tt.err); got != tt.want {
 			t.Errorf("ExitCode(%v) = %d; want %d", tt.err, got, tt.want)
-		}
-	}
-}
-
-func TestFlagsFirst(t *testing.T) {
-	flags := []cli.Flag{
-		&cli.StringSliceFlag{Name: "kernel", Aliases: []string{"k"}},
-		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}},
-	}
-	for _, tt := range []struct{ in, want string }{
-		{"src -k K", "-k K -- src"},
-		{"a b --kernel=K -v c", "--kernel=K -v -- a b c"},
-		{"-k K src -- -x", "-k K -- src -x"},
-		{"src -k", "-k -- src"},
-		{"- -v", "-v -- -"},
-		{"-v", "-v"},
-	} {
-		if got := strings.Join(FlagsFirst(flags, strings.Fields(tt.in)), " "); got != tt.want {
-			t.Errorf("FlagsFirst(%q) = %q; want %q", tt.in, got, tt.want)
 		}
 	}
 }

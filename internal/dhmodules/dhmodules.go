@@ -219,25 +219,14 @@ func (b *Batch) plan(ctx context.Context, sources []*source.Source, trees []*ker
 		WorkDir: b.work, Output: dest, LogDir: logs, RecordDir: logs, Epoch: &clock, OS: o.OS,
 		Jobs: b.tree.Session.Build.Parallel(), Run: o.Run, Eval: b.tree.Eval,
 	}
-	var errs []error
-	for _, tree := range trees {
-		for _, src := range sources {
-			planned, err := cell.Plan(ctx, src, tree, opts)
-			if err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			b.Cells = append(b.Cells, planned)
-		}
-	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
-	}
-	if err := checkDepends(b.Cells, sources); err != nil {
+	cells, err := cell.PlanEach(ctx, sources, trees, opts)
+	if err != nil {
 		return err
 	}
-	var err error
-	if b.Cells, err = cell.Order(b.Cells); err != nil {
+	if err := checkDepends(cells, sources); err != nil {
+		return err
+	}
+	if b.Cells, err = cell.Order(cells); err != nil {
 		return err
 	}
 	if cell.AllExcluded(b.Cells) {

@@ -17,5 +17,5 @@ func (v *Values) Identity() (name, version string, err error) {
 
 // String says which rule excludes what.
 func (x *Exclusion) String() string {
-	return fmt.Sprintf("%s=%q excludes %s", x.Rule, x.Value, x.Found)
+	return fmt.Sprintf("%s=\"%s\" excludes %s", x.Rule, x.Value, x.Found)
 }

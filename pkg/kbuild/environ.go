@@ -4,6 +4,8 @@ package kbuild
 
 import (
 	"fmt"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -11,6 +13,20 @@ import (
 // searchPath is the PATH of every build. The caller's would bring in tools of
 // one user, which need that user's HOME as well.
 const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// LookPath finds a program as a build will: in the PATH of every build, not in
+// the caller's. It is to [exec.LookPath] what its name says.
+func LookPath(program string) (string, error) {
+	if filepath.IsAbs(program) {
+		return exec.LookPath(program)
+	}
+	for _, dir := range filepath.SplitList(searchPath) {
+		if path, err := exec.LookPath(filepath.Join(dir, program)); err == nil {
+			return path, nil
+		}
+	}
+	return "", &exec.Error{Name: program, Err: exec.ErrNotFound}
+}
 
 // environ is the whole environment of the build's commands, as documented at
 // [Build.Setenv].

@@ -135,13 +135,21 @@ func (l Layout) check() error {
 			return fmt.Errorf("build layout: %q (%q to the build) is not absolute", p.Host, p.Build)
 		}
 	}
-	// make splits at blanks, its rules at colons, and expands the rest; none
-	// can be quoted.
-	const forbidden = " \t\n:#$'\"\\%="
 	for _, dir := range []string{l.BuildDir().Build, l.SourceDir().Build} {
-		if strings.ContainsAny(dir, forbidden) {
-			return fmt.Errorf("build directory %q: the kernel's Makefiles cannot work in a path with any of %q", dir, forbidden)
+		if err := CheckPath(dir); err != nil {
+			return fmt.Errorf("build directory: %w", err)
 		}
+	}
+	return nil
+}
+
+// CheckPath refuses a path, or a name in one, that the kernel's Makefiles
+// cannot work in: make splits at blanks, its rules at colons, and expands the
+// rest; none can be quoted.
+func CheckPath(path string) error {
+	const forbidden = " \t\n:#$'\"\\%="
+	if strings.ContainsAny(path, forbidden) {
+		return fmt.Errorf("%q: make cannot work in a path with any of %q", path, forbidden)
 	}
 	return nil
 }

@@ -161,7 +161,7 @@ func TestCheckCompiler(t *testing.T) {
 		{Compiler{Command: "x86_64-linux-gnu-gcc-12"}, "gcc-12", "x86_64-linux-gnu-gcc-12, which modules of kernel K are built with, is not installed",
 			"install the package gcc-12 (on a machine of another architecture gcc-12-x86-64-linux-gnu)"},
 		{Compiler{Command: "aarch64-linux-gnu-gcc"}, "", "aarch64-linux-gnu-gcc, which modules of kernel K are built with, is not installed", "install the package gcc-aarch64-linux-gnu"},
-		{Compiler{Command: "/opt/cc"}, "", "/opt/cc, which modules of kernel K are built with, is not installed", "put /opt/cc into PATH"},
+		{Compiler{Command: "/opt/cc"}, "", "/opt/cc, which modules of kernel K are built with, is not installed", "install /opt/cc where a build looks for it, such as /usr/local/bin"},
 		{Compiler{Command: "clang-14", Linker: "ld.lld-14"}, "clang-14", "ld.lld-14, which modules of kernel K are built with, is not installed", "install the package lld-14"},
 		{Compiler{Command: "clang", Linker: "ld.lld"}, "clang ld.lld", "", ""},
 	} {

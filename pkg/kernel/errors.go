@@ -66,7 +66,7 @@ func (e *CompilerError) Unwrap() error { return e.Err }
 // Hint names the package to install.
 func (e *CompilerError) Hint() string {
 	if e.Package == "" {
-		return "put " + e.Command + " into PATH"
+		return "install " + e.Command + " where a build looks for it, such as /usr/local/bin"
 	}
 	hint := "install the package " + e.Package
 	if e.other != "" {

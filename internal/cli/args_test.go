@@ -1,14 +1,25 @@
 // SPDX-License-Identifier: MIT
 
-package main
+package cli
 
 import (
 	"strings"
 	"testing"
+
+	"github.com/urfave/cli/v2"
 )
 
-func TestNormalize(t *testing.T) {
+func TestNormalizeArgs(t *testing.T) {
 	t.Parallel()
+	flags := []cli.Flag{
+		&cli.StringSliceFlag{Name: "kernel", Aliases: []string{"k"}},
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}},
+		&cli.StringFlag{Name: "directive"},
+		&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}},
+		&cli.BoolFlag{Name: "no-act", Aliases: []string{"n"}},
+		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}},
+	}
 	for _, tt := range []struct{ in, want, err string }{
 		{"src -k K", "--kernel=K|--|src", ""},
 		{"-kK -k=L --kernel M --kernel=N a b", "--kernel=K|--kernel=L|--kernel=M|--kernel=N|--|a|b", ""},
@@ -32,12 +43,12 @@ func TestNormalize(t *testing.T) {
 		{"--output= src", "", "option --output has an empty value"},
 		{"-k=", "", "option -k has an empty value"},
 	} {
-		got, err := normalize(flags(), strings.Fields(tt.in))
+		got, err := NormalizeArgs(flags, strings.Fields(tt.in))
 		if text := strings.Join(got, "|"); text != tt.want {
-			t.Errorf("normalize(%q) = %s; want %s", tt.in, text, tt.want)
+			t.Errorf("NormalizeArgs(%q) = %s; want %s", tt.in, text, tt.want)
 		}
 		if err == nil && tt.err != "" || err != nil && err.Error() != tt.err {
-			t.Errorf("normalize(%q): error %v; want %q", tt.in, err, tt.err)
+			t.Errorf("NormalizeArgs(%q): error %v; want %q", tt.in, err, tt.err)
 		}
 	}
 }
