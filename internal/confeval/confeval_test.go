@@ -50,9 +50,18 @@ func TestErrorsKeepTheirPlace(t *testing.T) {
 	}
 }
 
+// needsTime is for tests that wait for limits to be reached.
+func needsTime(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes many seconds; -short was given")
+	}
+}
+
 // TestHostile evaluates files that never end or never have enough. Each must
 // end in a limit that names the file, soon, and leave no process.
 func TestHostile(t *testing.T) {
+	needsTime(t)
 	for _, tt := range []struct{ name, text string }{
 		{"endless loop", "while :; do :; done"},
 		{"endless program", "sleep 1000"},
@@ -107,6 +116,7 @@ const manyJobs = "bash -c 'for i in {1..200}; do setsid sleep 1000 & done; sleep
 // TestWaysToStart goes through the ways of starting the child that an ordinary
 // user and a container without namespaces have. A daemon ends in all of them.
 func TestWaysToStart(t *testing.T) {
+	needsTime(t)
 	for i, attr := range attrs() {
 		for _, text := range []string{"setsid -f sleep 1000 >/dev/null 2>&1", "setsid sleep 1000", manyJobs} {
 			mark := fmt.Sprintf("GOKMS_TEST_MARKER=%d", time.Now().UnixNano())
@@ -137,6 +147,7 @@ func TestWaysToStart(t *testing.T) {
 
 // TestAsOrdinaryUser runs tests of this file again as nobody.
 func TestAsOrdinaryUser(t *testing.T) {
+	needsTime(t)
 	if os.Geteuid() != 0 {
 		t.Skip("this is an ordinary user already")
 	}
