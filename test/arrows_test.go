@@ -37,7 +37,7 @@ var arrows = map[string]string{
 	"internal/debsource": "internal/source pkg/changelog pkg/debhelper pkg/dkms pkg/textfile pkg/version",
 	"internal/cell": "internal/source pkg/bmdeb pkg/changelog pkg/control pkg/debfile pkg/dkms pkg/kbuild pkg/kernel " +
 		"pkg/kmod",
-	"internal/dhmodules": "internal/cell internal/debsource internal/source pkg/control pkg/debhelper pkg/kernel " +
+	"internal/dhmodules": "internal/cell internal/confeval internal/debsource internal/source pkg/control pkg/debhelper pkg/kernel " +
 		"pkg/textfile pkg/upload pkg/version",
 	"internal/cli": "pkg/debhelper",
 }

@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/gokms/gokms/internal/cell"
+	"github.com/gokms/gokms/internal/confeval"
 	"github.com/gokms/gokms/internal/debsource"
 	"github.com/gokms/gokms/internal/source"
 	"github.com/gokms/gokms/pkg/debhelper"
@@ -71,7 +72,7 @@ func Plan(ctx context.Context, t *debsource.Tree, p *debhelper.Package, o Option
 		return nil, err
 	}
 	b := &Batch{Package: p, tree: t, stage: filepath.Join(stageDir, p.Name)}
-	if b.work, err = os.MkdirTemp(o.TempDir, "gokms-"); err != nil {
+	if b.work, err = makeWork(o.TempDir, t.Dir); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -84,6 +85,23 @@ func Plan(ctx context.Context, t *debsource.Tree, p *debhelper.Package, o Option
 		return nil, err
 	}
 	return b, b.plan(ctx, sources, trees, o)
+}
+
+// makeWork makes the temporary directory, below the source package at dir where
+// tmp is relative. What root evaluates is evaluated as nobody, see
+// [confeval.RootsGroup], who must get to the sources.
+func makeWork(tmp, dir string) (string, error) {
+	if tmp != "" && !filepath.IsAbs(tmp) {
+		tmp = filepath.Join(dir, tmp)
+	}
+	work, err := os.MkdirTemp(tmp, "gokms-")
+	if err != nil {
+		return "", fmt.Errorf("temporary directory: %w", err)
+	}
+	if os.Geteuid() != 0 || os.Chown(work, -1, confeval.RootsGroup) != nil {
+		return work, nil
+	}
+	return work, os.Chmod(work, 0o710)
 }
 
 // Close removes what was staged and the temporary directory.

@@ -87,6 +87,31 @@ func TestAddFilesRefuses(t *testing.T) {
 	}
 }
 
+func TestCheck(t *testing.T) {
+	dir := source(t, "a_1_all.deb x y\n")
+	if err := Check(dir); err != nil {
+		t.Error(err)
+	}
+	if got := list(t, dir); got != "a_1_all.deb x y\n" {
+		t.Errorf("Check leaves %q", got)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "debian/files?*")); len(left) > 0 {
+		t.Errorf("Check leaves %q", left)
+	}
+	for _, blocked := range []string{"debian/files.new", "debian/files"} {
+		dir := source(t, "")
+		if err := os.Mkdir(filepath.Join(dir, blocked), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := Check(dir); err == nil || !strings.Contains(err.Error(), blocked) {
+			t.Errorf("Check with a directory %s = %v", blocked, err)
+		}
+	}
+	if err := Check(t.TempDir()); err == nil {
+		t.Error("Check without debian/control = nil")
+	}
+}
+
 // TestAddFilesLocked has dpkg-distaddfile and AddFiles write at the same time:
 // no entry may be lost.
 func TestAddFilesLocked(t *testing.T) {

@@ -186,6 +186,21 @@ func TestSameBytes(t *testing.T) {
 	}
 }
 
+// TestLegacy ships dkms's own postinst where the package's script looks for it.
+func TestLegacy(t *testing.T) {
+	testkit.Tools(t, "dkms")
+	s := example(t)
+	s.edit(t, "debian/rules", "%:", "override_dh_gokms:\n\tdh_gokms -l\n\n%:")
+	s.build(t, "-A")
+	deb := s.beside(t, "i40e-dkms_*.deb")
+	if list := run(t, exec.Command("dpkg-deb", "-c", deb)); !regexp.MustCompile(`(?m)^-rwxr-xr-x root/root .* \./usr/share/i40e-dkms/postinst$`).MatchString(list) {
+		t.Errorf("no postinst in\n%s", list)
+	}
+	if got := field(t, deb, "Depends"); got != "dkms" {
+		t.Errorf("Depends: %s; want dkms", got)
+	}
+}
+
 // TestTwice runs the commands again after a build, without dh_prep.
 func TestTwice(t *testing.T) {
 	s := example(t)
@@ -290,6 +305,10 @@ func TestFailures(t *testing.T) {
 		{"debian/files", func(t *testing.T, s *tree) {
 			s.edit(t, "debian/rules", "%:", "execute_before_dh_gokms_modules:\n\tmkdir debian/files.new\n%:")
 		}, []string{source, meta}, []string{"dh_gokms_modules: error: open ", "debian/files.new: is a directory"}},
+		{"what the .dkms reads from the sources", func(t *testing.T, s *tree) {
+			s.write(t, map[string]string{"src/only": "^nothing$\n"})
+			s.edit(t, "debian/i40e-dkms.dkms", "AUTO", "BUILD_EXCLUSIVE_KERNEL=\"$(cat ${source_tree}/i40e-2.4.6/only)\"\nAUTO")
+		}, nil, []string{`dh_gokms: error: package i40e-modules-amd64: its modules exclude all the kernels: BUILD_EXCLUSIVE_KERNEL="^nothing$" excludes `}},
 		{"override_dh_dkms", func(t *testing.T, s *tree) {
 			s.edit(t, "debian/rules", "%:", "override_dh_dkms:\n\tdh_dkms -V\n%:")
 		}, nil, []string{"dh_gokms: error: debian/rules:", "target override_dh_dkms is never run"}},
