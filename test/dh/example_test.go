@@ -296,6 +296,9 @@ func TestFailures(t *testing.T) {
 	}{
 		{"it does not compile", func(t *testing.T, s *tree) { s.edit(t, "src/i40e_ids.c", "struct", "strukt") }, []string{source, meta},
 			[]string{"dh_gokms_modules: error: ", "src/i40e_ids.c:", ".log"}},
+		{"one of two does not", func(t *testing.T, s *tree) {
+			s.write(t, map[string]string{"debian/i40e-dkms.z.dkms": "PACKAGE_NAME=z\nPACKAGE_VERSION=1\nBUILT_MODULE_NAME=i40e\nDEST_MODULE_LOCATION=/extra\nMAKE='make && exit 3'\n"})
+		}, []string{source, meta}, []string{"dh_gokms_modules: built i40e-modules-", "dh_gokms_modules: error: z/1 for "}},
 		{"another kernel", func(t *testing.T, s *tree) {
 			s.write(t, map[string]string{"debian/i40e-modules-amd64.gokms-modules": "Kernels: linux-headers-amd64\n 6.9.9-1-amd64\n"})
 		}, nil, []string{
