@@ -29,6 +29,13 @@ var commands = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	binDir = dir
+	// go test has to know what a cached result depends on: all it looks at.
+	for _, part := range []string{"cmd", "internal", "pkg", "debhelper"} {
+		err := filepath.WalkDir(filepath.Join(testkit.Root(), part), func(_ string, _ fs.DirEntry, err error) error { return err })
+		if err != nil {
+			return dir, err
+		}
+	}
 	for name, source := range map[string]string{"dh_gokms": "dh-gokms", "dh_gokms_modules": "dh-gokms-modules"} {
 		cmd := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(dir, name), "./cmd/"+source)
 		cmd.Dir = testkit.Root()
