@@ -160,7 +160,7 @@ func TestSameBytes(t *testing.T) {
 			s.env = []string{"DEB_BUILD_OPTIONS=noautodbgsym nocheck unknown parallel=1"}
 		}, says: "MAKEFLAGS=-j1\n"},
 		{name: "terse", in: func(_ *testing.T, s *tree) { s.env = []string{"DEB_BUILD_OPTIONS=terse"} }, says: "dpkg-genchanges", not: "i40e_main.o"},
-		{name: "quiet", in: func(_ *testing.T, s *tree) { s.env = []string{"DH_QUIET=1"} }, says: "dpkg-genchanges", not: "gokms: built"},
+		{name: "quiet", in: func(_ *testing.T, s *tree) { s.env = []string{"DH_QUIET=1"} }, says: "dpkg-genchanges", not: "modules: built"},
 		{name: "verbose", in: func(_ *testing.T, s *tree) { s.env = []string{"DH_VERBOSE=1"} },
 			says: "\tinstall -p -m0644 src/Makefile debian/i40e-dkms/usr/src/i40e-2.4.6/Makefile\n"},
 	} {
@@ -305,7 +305,7 @@ func TestFailures(t *testing.T) {
 			"dh_gokms: error: debian/i40e-modules-amd64.gokms-modules:2: Kernels: no headers for 6.9.9-1-amd64 in Build-Depends",
 			"dh_gokms: hint: add linux-headers-6.9.9-1-amd64 to Build-Depends-Arch in debian/control, and install it",
 		}},
-		{"debian/files", func(t *testing.T, s *tree) {
+		{"debian/files, before anything is compiled", func(t *testing.T, s *tree) {
 			s.edit(t, "debian/rules", "%:", "execute_before_dh_gokms_modules:\n\tmkdir debian/files.new\n%:")
 		}, []string{source, meta}, []string{"dh_gokms_modules: error: open ", "debian/files.new: is a directory"}},
 		{"what the .dkms reads from the sources", func(t *testing.T, s *tree) {
@@ -327,6 +327,9 @@ func TestFailures(t *testing.T) {
 				if !strings.Contains(string(out), want) {
 					t.Errorf("the output does not say %q:\n%s", want, out)
 				}
+			}
+			if strings.Contains(tt.name, "before") && strings.Contains(string(out), "== MAKE") {
+				t.Errorf("modules were compiled:\n%s", out)
 			}
 			wantDebs(t, s, tt.debs...)
 		})
