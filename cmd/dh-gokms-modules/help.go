@@ -4,7 +4,7 @@ package main
 
 // help ends with the line that dh looks for in the program's file: without a
 // debian/PKG.gokms-modules it is not run. debhelper(7) has the form of it.
-const help = `Usage: dh_gokms_modules [debhelper options] [--destdir=DIR]
+const help = `Usage: dh_gokms_modules [debhelper options] [-V[VERSION]] [--destdir=DIR]
 
 Compiles the kernel modules of a source package and adds a binary package
 NAME-modules-KVER for each kernel to what the build yields.
@@ -14,8 +14,13 @@ It acts on packages with a file debian/PKG.gokms-modules:
   Kernels: linux-headers-amd64 6.1.0-*-amd64
       header packages of Build-Depends or Build-Depends-Arch, and patterns of
       the kernel releases that they stand for
+  Dbgsym: yes
+      a package of debug symbols, NAME-modules-KVER-dbgsym, for each as well
   Dkms: debian/x.dkms
       the dkms.conf files; without it all debian/*.dkms
+
+  -V, -VVERSION      as for dh_gokms
+      --destdir=DIR  put the packages there
 
 The module sources are staged as dh_gokms installs them. The packages go beside
 the others, or to --destdir, and into debian/files, so that .buildinfo and

@@ -37,6 +37,10 @@ func (t *Tree) load(ctx context.Context, f confFile, c Choice) (*Module, error) 
 	m.Text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
 	hasPlaceholder := bytes.Contains(m.Text, []byte(versionPlaceholder))
 	m.Text = bytes.ReplaceAll(m.Text, []byte(versionPlaceholder), []byte(v))
+	if assignment.Match(m.Text) && !versionAssignment.Match(m.Text) {
+		// In front of the first line, so that the others keep their numbers.
+		m.Text = append([]byte("PACKAGE_VERSION=\""+v+"\"; "), m.Text...)
+	}
 	env := dkms.Env{SourceTree: "/usr/src", DKMSTree: "/var/lib/dkms", InstallTree: "/lib/modules", Dir: "/"}
 	in := dkms.Input{Files: []dkms.File{{Path: path, Source: t.path(path), Text: m.Text}}, Env: env}
 	if m.Values, err = t.Eval(ctx, in); err != nil {
@@ -84,8 +88,12 @@ func (m *Module) checkPlaceholders() error {
 	return nil
 }
 
-// assignment is how a file shows that it is a dkms.conf itself.
-var assignment = regexp.MustCompile(`(?m)^[^#\n]*\bPACKAGE_NAME(\[[0-9]+\])?\+?=`)
+// assignment is how a file shows that it is a dkms.conf itself, and
+// versionAssignment that it has a version.
+var (
+	assignment        = regexp.MustCompile(`(?m)^[^#\n]*\bPACKAGE_NAME(\[[0-9]+\])?\+?=`)
+	versionAssignment = regexp.MustCompile(`(?m)^[^#\n]*\bPACKAGE_VERSION(\[[0-9]+\])?\+?=`)
+)
 
 // maxConf is the largest dkms.conf, in bytes, that is read.
 const maxConf = 1 << 20

@@ -66,7 +66,9 @@ func TestMain(m *testing.M) {
 type tree struct {
 	dir string
 	env []string
-	as  []string // what runs as another user or under fakeroot
+	// prepend goes before PATH.
+	prepend string
+	as      []string // what runs as another user or under fakeroot
 }
 
 // example copies examples/i40e.
@@ -116,7 +118,7 @@ func (s *tree) command(t *testing.T, argv ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
 	cmd.Dir = s.dir
 	cmd.Env = append([]string{
-		"PATH=" + bin + ":/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PERL5LIB=" + bin + "/perl5",
+		"PATH=" + s.prepend + bin + ":/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PERL5LIB=" + bin + "/perl5",
 		"DH_AUTOSCRIPTDIR=" + bin + "/autoscripts", "HOME=/nonexistent",
 	}, s.env...)
 	return cmd

@@ -155,6 +155,19 @@ func TestSameBytes(t *testing.T) {
 			s.env = []string{"CFLAGS=-O9"}
 			nobody(t, s)
 		}, says: "preload=[] home=[/nonexistent] flags=[]", not: "kept"},
+		{name: "a compiler and a ccache of the user's", in: func(t *testing.T, s *tree) {
+			bin := filepath.Join(filepath.Dir(s.dir), "user")
+			if err := os.Mkdir(bin, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range []string{"gcc-12", "cc", "gcc", "ccache"} {
+				if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\nexit 66\n"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.prepend = bin + ":"
+			s.env = []string{"CCACHE_DIR=/nonexistent", "KCFLAGS=-O0", "LD_LIBRARY_PATH=/nonexistent"}
+		}},
 		{name: "parallel", in: func(_ *testing.T, s *tree) { s.env = []string{"DEB_BUILD_OPTIONS=parallel=3"} }, says: "MAKEFLAGS=-j3\n"},
 		{name: "not parallel", in: func(_ *testing.T, s *tree) {
 			s.env = []string{"DEB_BUILD_OPTIONS=noautodbgsym nocheck unknown parallel=1"}
