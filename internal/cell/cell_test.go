@@ -274,14 +274,14 @@ func TestFailedPublish(t *testing.T) {
 	}
 	p := c.Package
 	p.Modules = []bmdeb.Module{{Name: "foo", Suffix: ".ko", Size: 1, Open: func() (io.ReadCloser, error) { return nil, errors.New("lost") }}}
-	if err := c.publish(&p, &Result{}); err == nil || !strings.Contains(err.Error(), "lost") {
+	if err := c.publish(&packing{Package: p, record: &Result{}}); err == nil || !strings.Contains(err.Error(), "lost") {
 		t.Errorf("publish() = %v", err)
 	}
 	if got := list(t, o.Output); got != "foo-modules-6.1.0-9-amd64_1.0_amd64.deb foo-modules-6.1.0-9-amd64_1.0_amd64.json" {
 		t.Errorf("after a failure: %s", got)
 	}
 	p.Modules[0].Open = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("x")), nil }
-	if err := c.publish(&p, &Result{}); err != nil {
+	if err := c.publish(&packing{Package: p, record: &Result{}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := list(t, o.Output); got != "foo-modules-6.1.0-9-amd64_1.0_amd64.deb" {

@@ -42,6 +42,7 @@ type Options struct {
 	DestDir        string // "": bmdeb's default
 	Compression    debfile.Compression
 	Epoch          *time.Time // SOURCE_DATE_EPOCH
+	Dbgsym         bool       // make a package of debug symbols as well
 
 	OverrideDir string   // NAME*.conf files as in /etc/dkms; "": none
 	Directives  []string // NAME=VALUE

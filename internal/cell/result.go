@@ -5,6 +5,7 @@ package cell
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/gokms/gokms/pkg/kbuild"
 )
@@ -25,6 +26,7 @@ type Result struct {
 	Status   string         `json:"status"`  // built, excluded or failed
 	Rule     string         `json:"rule,omitempty"`
 	Package  *PackageRecord `json:"package,omitempty"`
+	Dbgsym   *PackageRecord `json:"dbgsym,omitempty"` // its debug symbols
 	Modules  []ModuleRecord `json:"modules,omitempty"`
 	Warnings []string       `json:"warnings,omitempty"`
 	Error    *ErrorRecord   `json:"error,omitempty"`
@@ -85,6 +87,18 @@ func (r *Result) fail(err error) {
 		r.Error.Step, r.Error.ExitCode, r.Error.Excerpt = e.Step, e.ExitCode, e.Excerpt
 		r.Error.Message = fmt.Sprintf("%s: %s: %v", e.Build, e.Step, e.Err)
 	}
+}
+
+// unpublish removes the packages.
+func (r *Result) unpublish() error {
+	var errs []error
+	for _, p := range []*PackageRecord{r.Dbgsym, r.Package} {
+		if p != nil {
+			errs = append(errs, os.Remove(p.File))
+		}
+	}
+	r.Dbgsym, r.Package = nil, nil
+	return errors.Join(errs...)
 }
 
 // warn records warnings.

@@ -3,23 +3,17 @@
 package cell
 
 import (
-	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/mail"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/gokms/gokms/pkg/bmdeb"
-	"github.com/gokms/gokms/pkg/debfile"
 	"github.com/gokms/gokms/pkg/kbuild"
 	"github.com/gokms/gokms/pkg/kmod"
 )
@@ -54,8 +48,7 @@ func (c *Cell) Run(ctx context.Context) *Result {
 // is removed.
 func (c *Cell) complete(r *Result) {
 	if err := c.publishRecord(r); err != nil {
-		r.fail(fmt.Errorf("%s: %w", c.Title(), errors.Join(err, os.Remove(r.Package.File))))
-		r.Package = nil
+		r.fail(fmt.Errorf("%s: %w", c.Title(), errors.Join(err, r.unpublish())))
 	}
 }
 
@@ -69,9 +62,9 @@ func (c *Cell) run(ctx context.Context, r *Result) error {
 	if err != nil {
 		return err
 	}
-	p := c.Package
+	p := &packing{Package: c.Package, record: r}
 	for _, m := range built.Modules {
-		if err := c.addModule(ctx, &p, r, m); err != nil {
+		if err := c.addModule(ctx, p, m); err != nil {
 			return fmt.Errorf("%s: %w", c.Title(), err)
 		}
 	}
@@ -80,14 +73,21 @@ func (c *Cell) run(ctx context.Context, r *Result) error {
 			p.Siblings = append(p.Siblings, bmdeb.Sibling{Name: dep.Package.Name, Version: dep.Package.Version})
 		}
 	}
-	return c.publish(&p, r)
+	return c.publish(p)
+}
+
+// packing is a package that is being filled.
+type packing struct {
+	bmdeb.Package
+	debug  []bmdeb.DebugFile
+	record *Result
 }
 
 // build runs kbuild and publishes its log, whatever came of it but an
 // interruption.
 func (c *Cell) build(ctx context.Context, r *Result) (*kbuild.Result, error) {
 	work := filepath.Dir(c.Layout.DKMSTree.Host)
-	if err := os.MkdirAll(work, 0o755); err != nil {
+	if err := errors.Join(os.MkdirAll(work, 0o755), os.MkdirAll(c.Layout.TmpDir.Host, 0o700)); err != nil {
 		return nil, err
 	}
 	log := filepath.Join(work, "make.log")
@@ -155,7 +155,7 @@ func (c *Cell) extraSymvers() []kbuild.Symvers {
 }
 
 // addModule checks, strips and adds one built module.
-func (c *Cell) addModule(ctx context.Context, p *bmdeb.Package, r *Result, m kbuild.Module) error {
+func (c *Cell) addModule(ctx context.Context, p *packing, m kbuild.Module) error {
 	f, err := readModule(m)
 	if err != nil {
 		return err
@@ -165,7 +165,7 @@ func (c *Cell) addModule(ctx context.Context, p *bmdeb.Package, r *Result, m kbu
 		return err
 	}
 	if m.Strip {
-		if err := kmod.Strip(ctx, m.Path, &kmod.Options{LLVM: c.Kernel.Compiler.LLVM, Run: c.opts.Run}); err != nil {
+		if err := c.strip(ctx, p, f, m.Path); err != nil {
 			return err
 		}
 	}
@@ -178,11 +178,31 @@ func (c *Cell) addModule(ctx context.Context, p *bmdeb.Package, r *Result, m kbu
 		Open: func() (io.ReadCloser, error) { return os.Open(m.Path) },
 	}
 	p.Modules = append(p.Modules, module)
-	r.Modules = append(r.Modules, ModuleRecord{
+	p.record.Modules = append(p.record.Modules, ModuleRecord{
 		Name: m.DestName, File: p.ModulePath(module), Version: info.Version, SrcVersion: info.SrcVersion,
 		Vermagic: info.Vermagic, SHA256: sum,
 	})
 	return nil
+}
+
+// strip strips the module at path, after its debug information was copied if a
+// package of debug symbols is wanted. The module's bytes are the same either way.
+func (c *Cell) strip(ctx context.Context, p *packing, f *kmod.File, path string) error {
+	o := &kmod.Options{LLVM: c.Kernel.Compiler.LLVM, Run: c.opts.Run}
+	if c.opts.Dbgsym && f.Debug && len(f.BuildID) > 0 {
+		debug := path + ".debug"
+		if err := kmod.SplitDebug(ctx, path, debug, o); err != nil {
+			return err
+		}
+		info, err := os.Stat(debug)
+		if err != nil {
+			return err
+		}
+		p.debug = append(p.debug, bmdeb.DebugFile{
+			BuildID: f.BuildID, Size: info.Size(), Open: func() (io.ReadCloser, error) { return os.Open(debug) },
+		})
+	}
+	return kmod.Strip(ctx, path, o)
 }
 
 // readModule reads a built module under the name that dkms.conf gives it.
@@ -197,103 +217,6 @@ func readModule(m kbuild.Module) (*kmod.File, error) {
 		return nil, err
 	}
 	return new(kmod.Options).Read(file, info.Size(), filepath.Join(m.BuiltDir, m.BuiltName+".ko"))
-}
-
-// publish writes the package into the output directory. The record of an
-// earlier one goes before it appears: it must not be found beside another
-// package.
-func (c *Cell) publish(p *bmdeb.Package, r *Result) error {
-	deb, err := p.Deb()
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(c.opts.Output, 0o777); err != nil {
-		return err
-	}
-	file := filepath.Join(c.opts.Output, p.FileName())
-	tmp := filepath.Join(c.opts.Output, "."+filepath.Base(c.opts.WorkDir)+"-"+p.FileName())
-	if err := debfile.WriteFile(tmp, deb, &debfile.Options{Run: c.opts.Run, TempDir: c.opts.WorkDir}); err != nil {
-		return err
-	}
-	err = os.Remove(c.recordFile())
-	if errors.Is(err, os.ErrNotExist) {
-		err = nil
-	}
-	if err == nil {
-		err = os.Rename(tmp, file)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp))
-	}
-	size, sum, err := digest(file)
-	r.Package = &PackageRecord{
-		File: file, Name: p.Binary(), Version: p.Version, Architecture: p.Kernel.DebArch, Size: size, SHA256: sum,
-	}
-	return err
-}
-
-// stem is the package's file name without .deb.
-func (c *Cell) stem() string { return strings.TrimSuffix(c.Package.FileName(), ".deb") }
-
-// publishLog copies the build log; none, as when the source could not even be
-// copied, is no error.
-func (c *Cell) publishLog(log string) (string, error) {
-	text, err := os.ReadFile(log)
-	if errors.Is(err, os.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	to := filepath.Join(cmp.Or(c.opts.LogDir, c.opts.Output), c.stem()+".log")
-	return to, writeFile(to, text)
-}
-
-// publishRecord makes the cell count as published.
-func (c *Cell) publishRecord(r *Result) error {
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	return writeFile(c.recordFile(), append(text, '\n'))
-}
-
-func (c *Cell) recordFile() string {
-	return filepath.Join(cmp.Or(c.opts.RecordDir, c.opts.Output), c.stem()+".json")
-}
-
-// writeFile puts text at file whole or not at all.
-func writeFile(file string, text []byte) (err error) {
-	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), "."+path.Base(file)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(tmp.Name()))
-		}
-	}()
-	_, err = tmp.Write(text)
-	err = errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), file)
-}
-
-// digest returns size and SHA-256 of a file.
-func digest(file string) (int64, string, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return 0, "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, f)
-	return n, hex.EncodeToString(h.Sum(nil)), err
 }
 
 // person is a maintainer's name and address.

@@ -16,6 +16,7 @@ type config struct {
 	file    string
 	kernels []word // of Kernels: names of header packages, or patterns of releases
 	dkms    []word // of Dkms: files in place of debian/*.dkms
+	dbgsym  bool   // of Dbgsym: packages of debug symbols, too
 }
 
 // word is a word with the line of its field.
@@ -50,8 +51,12 @@ func readConfig(dir, file string) (*config, error) {
 			c.kernels = split(field)
 		case "dkms":
 			c.dkms = split(field)
+		case "dbgsym":
+			if c.dbgsym = strings.EqualFold(field.Value, "yes"); !c.dbgsym && !strings.EqualFold(field.Value, "no") {
+				return nil, textfile.Errorf(file, field.Line, "Dbgsym: %q is neither yes nor no", field.Value)
+			}
 		default:
-			return nil, &hinted{textfile.Errorf(file, field.Line, "unknown field %s", field.Name), "there are the fields Kernels and Dkms"}
+			return nil, &hinted{textfile.Errorf(file, field.Line, "unknown field %s", field.Name), "there are the fields Kernels, Dkms and Dbgsym"}
 		}
 	}
 	if len(c.kernels) == 0 {

@@ -39,6 +39,8 @@ type Options struct {
 	Choice  debsource.Choice      // its Version
 	// ModulesRoot is where build dependencies install headers; "": /lib/modules.
 	ModulesRoot string
+
+	dbgsym bool // packages of debug symbols, too
 }
 
 // Batch is what one debian/PKG.gokms-modules asks for.
@@ -84,6 +86,7 @@ func Plan(ctx context.Context, t *debsource.Tree, p *debhelper.Package, o Option
 	if err != nil {
 		return nil, err
 	}
+	o.dbgsym = conf.dbgsym && !t.Session.Build.NoAutoDbgsym()
 	return b, b.plan(ctx, sources, trees, o)
 }
 
@@ -235,7 +238,7 @@ func (b *Batch) plan(ctx context.Context, sources []*source.Source, trees []*ker
 	logs := filepath.Join(b.tree.Dir, stageDir, "log")
 	opts := &cell.Options{
 		WorkDir: b.work, Output: dest, LogDir: logs, RecordDir: logs, Epoch: &clock, OS: o.OS,
-		Jobs: b.tree.Session.Build.Parallel(), Run: o.Run, Eval: b.tree.Eval,
+		Jobs: b.tree.Session.Build.Parallel(), Run: o.Run, Eval: b.tree.Eval, Dbgsym: o.dbgsym,
 	}
 	cells, err := cell.PlanEach(ctx, sources, trees, opts)
 	if err != nil {
@@ -279,9 +282,16 @@ func (b *Batch) NewestDepends() string {
 func Register(dir string, results []*cell.Result) error {
 	var files []upload.File
 	for _, r := range results {
-		files = append(files, upload.File{
-			Name: filepath.Base(r.Package.File), Section: "kernel", Priority: "optional", Attributes: []string{"automatic=yes"},
-		})
+		files = append(files, entry(r.Package, "kernel"))
+		if r.Dbgsym != nil {
+			files = append(files, entry(r.Dbgsym, "debug"))
+		}
 	}
 	return upload.AddFiles(dir, files...)
+}
+
+func entry(p *cell.PackageRecord, section string) upload.File {
+	return upload.File{
+		Name: filepath.Base(p.File), Section: section, Priority: "optional", Attributes: []string{"automatic=yes"},
+	}
 }

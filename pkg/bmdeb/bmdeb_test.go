@@ -298,3 +298,41 @@ func TestPatternsMatchOwnFilesOnly(t *testing.T) {
 		}
 	}
 }
+
+func TestDebugDeb(t *testing.T) {
+	p := example()
+	open := func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("d")), nil }
+	deb, err := p.DebugDeb([]DebugFile{
+		{BuildID: []byte{0xfe, 1, 2}, Size: 1, Open: open}, {BuildID: []byte{0xab, 0xcd}, Size: 1, Open: open},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range deb.Files {
+		got = append(got, f.Path+" "+f.Target)
+	}
+	want := []string{
+		"usr/lib/debug/.build-id/fe/0102.debug ",
+		"usr/lib/debug/.build-id/ab/cd.debug ",
+		"usr/share/doc/i40e-modules-6.1.0-56-amd64-dbgsym/changelog.Debian.gz ",
+		"usr/share/doc/i40e-modules-6.1.0-56-amd64-dbgsym/copyright ",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("files differ (-want +got):\n%s", diff)
+	}
+	for field, want := range map[string]string{
+		"Package": "i40e-modules-6.1.0-56-amd64-dbgsym", "Auto-Built-Package": "debug-symbols", "Section": "debug",
+		"Depends": "i40e-modules-6.1.0-56-amd64 (= 2.4.6-1)", "Build-Ids": "abcd fe0102", "Source": "i40e",
+	} {
+		if got := deb.Control.Get(field); got != want {
+			t.Errorf("%s = %q; want %q", field, got, want)
+		}
+	}
+	if got, want := p.DebugFileName(), "i40e-modules-6.1.0-56-amd64-dbgsym_2.4.6-1_amd64.deb"; got != want {
+		t.Errorf("DebugFileName() = %q; want %q", got, want)
+	}
+	if _, err := p.DebugDeb([]DebugFile{{BuildID: []byte{1}, Open: open}}); err == nil {
+		t.Error("DebugDeb with a build-id of one byte = nil")
+	}
+}

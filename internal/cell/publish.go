@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+
+package cell
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/gokms/gokms/pkg/debfile"
+)
+
+// publish writes the packages into the output directory, the one of debug
+// symbols first.
+func (c *Cell) publish(p *packing) error {
+	deb, err := p.Deb()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(c.opts.Output, 0o777); err != nil {
+		return err
+	}
+	if len(p.debug) > 0 {
+		if err := c.publishDebug(p); err != nil {
+			return err
+		}
+	}
+	p.record.Package, err = c.publishDeb(deb, p.FileName())
+	return err
+}
+
+func (c *Cell) publishDebug(p *packing) error {
+	deb, err := p.DebugDeb(p.debug)
+	if err == nil {
+		p.record.Dbgsym, err = c.publishDeb(deb, p.DebugFileName())
+	}
+	return err
+}
+
+// publishDeb puts a package in place. The record of an earlier one goes before
+// it appears: it must not be found beside another package.
+func (c *Cell) publishDeb(deb *debfile.Package, name string) (*PackageRecord, error) {
+	file := filepath.Join(c.opts.Output, name)
+	tmp := filepath.Join(c.opts.Output, "."+filepath.Base(c.opts.WorkDir)+"-"+name)
+	if err := debfile.WriteFile(tmp, deb, &debfile.Options{Run: c.opts.Run, TempDir: c.opts.WorkDir}); err != nil {
+		return nil, err
+	}
+	err := os.Remove(c.recordFile())
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	if err == nil {
+		err = os.Rename(tmp, file)
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.Remove(tmp))
+	}
+	size, sum, err := digest(file)
+	return &PackageRecord{
+		File: file, Name: deb.Control.Get("Package"), Version: deb.Control.Get("Version"),
+		Architecture: deb.Control.Get("Architecture"), Size: size, SHA256: sum,
+	}, err
+}
+
+// stem is the package's file name without .deb.
+func (c *Cell) stem() string { return strings.TrimSuffix(c.Package.FileName(), ".deb") }
+
+// publishLog copies the build log; none, as when the source could not even be
+// copied, is no error.
+func (c *Cell) publishLog(log string) (string, error) {
+	text, err := os.ReadFile(log)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	to := filepath.Join(cmp.Or(c.opts.LogDir, c.opts.Output), c.stem()+".log")
+	return to, writeFile(to, text)
+}
+
+// publishRecord makes the cell count as published.
+func (c *Cell) publishRecord(r *Result) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(c.recordFile(), append(text, '\n'))
+}
+
+func (c *Cell) recordFile() string {
+	return filepath.Join(cmp.Or(c.opts.RecordDir, c.opts.Output), c.stem()+".json")
+}
+
+// writeFile puts text at file whole or not at all.
+func writeFile(file string, text []byte) (err error) {
+	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(file), "."+path.Base(file)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(tmp.Name()))
+		}
+	}()
+	_, err = tmp.Write(text)
+	err = errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), file)
+}
+
+// digest returns size and SHA-256 of a file.
+func digest(file string) (int64, string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return 0, "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	return n, hex.EncodeToString(h.Sum(nil)), err
+}

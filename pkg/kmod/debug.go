@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+
+package kmod
+
+import (
+	"context"
+	"os/exec"
+	"strings"
+)
+
+// SplitDebug copies what [Strip] would take away from the uncompressed module
+// at path to the new file out: `objcopy --only-keep-debug`, of the binutils or
+// LLVM that o selects. The module stays as it is, and gets no link to out:
+// debuggers find it by the build-id. A program that is not installed is a
+// [*ToolError].
+func SplitDebug(ctx context.Context, path, out string, o *Options) error {
+	strip, pkg := o.stripTool()
+	tool := strings.Replace(strip, "strip", "objcopy", 1)
+	if strings.HasPrefix(path, "-") {
+		path = "./" + path
+	}
+	return o.run(exec.CommandContext(ctx, tool, "--only-keep-debug", path, out), pkg)
+}
