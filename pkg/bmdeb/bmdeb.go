@@ -267,7 +267,8 @@ func (p *Package) ModulePath(m Module) string {
 	return path.Join(p.Kernel.ModulesDir, p.Kernel.Release, p.destDir(), m.Name+m.Suffix)
 }
 
-// files lists the modules, the changelog and the copyright.
+// files lists the modules, the changelog and the copyright. A native version
+// has its changelog under upstream's name (Policy 12.7).
 func (p *Package) files() ([]debfile.File, error) {
 	var files []debfile.File
 	for _, m := range p.Modules {
@@ -275,15 +276,7 @@ func (p *Package) files() ([]debfile.File, error) {
 			Path: p.ModulePath(m), Mode: 0o644, Size: m.Size, ModTime: m.ModTime, Open: m.Open,
 		})
 	}
-	docs, err := p.docs(p.Binary())
-	return append(files, docs...), err
-}
-
-// docs are the files that every package has to have, for the one called
-// binary. A native version has its changelog under upstream's name (Policy
-// 12.7).
-func (p *Package) docs(binary string) ([]debfile.File, error) {
-	doc := path.Join("usr/share/doc", binary)
+	doc := path.Join("usr/share/doc", p.Binary())
 	changelog, err := gzipped(p.Changelog)
 	if err != nil {
 		return nil, err
@@ -292,7 +285,7 @@ func (p *Package) docs(binary string) ([]debfile.File, error) {
 	if version.Revision(p.Version) == "" {
 		name = "changelog.gz"
 	}
-	files := []debfile.File{file(path.Join(doc, name), changelog)}
+	files = append(files, file(path.Join(doc, name), changelog))
 	if p.Copyright != nil {
 		files = append(files, file(path.Join(doc, "copyright"), p.Copyright))
 	}

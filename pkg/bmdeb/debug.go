@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -29,9 +30,10 @@ func (p *Package) DebugFileName() string {
 func (p *Package) debugBinary() string { return p.Binary() + "-dbgsym" }
 
 // DebugDeb is the package of debug symbols of p, as debhelper makes them
-// (Auto-Built-Package: debug-symbols): files below usr/lib/debug/.build-id. Its
-// changelog and copyright are files, not links to those of p as debhelper makes
-// them: p is not in debian/control, where lintian looks it up. p is not changed.
+// (Auto-Built-Package: debug-symbols): files below usr/lib/debug/.build-id,
+// and a link to p's documentation. (lintian takes that for the documentation of
+// a foreign package, since p is not in debian/control, but refuses any other
+// form of it as well.) p is not changed.
 func (p *Package) DebugDeb(files []DebugFile) (*debfile.Package, error) {
 	deb := &debfile.Package{ModTime: p.ModTime, Compression: p.Compression}
 	var ids []string
@@ -45,11 +47,9 @@ func (p *Package) DebugDeb(files []DebugFile) (*debfile.Package, error) {
 			Path: path.Join("usr/lib/debug/.build-id", id[:2], id[2:]+".debug"), Mode: 0o644, Size: f.Size, Open: f.Open,
 		})
 	}
-	docs, err := p.docs(p.debugBinary())
-	if err != nil {
-		return nil, err
-	}
-	deb.Files = append(deb.Files, docs...)
+	deb.Files = append(deb.Files, debfile.File{
+		Path: path.Join("usr/share/doc", p.debugBinary()), Mode: fs.ModeSymlink | 0o777, Target: p.Binary(),
+	})
 	slices.Sort(ids)
 	for _, f := range []control.Field{
 		{Name: "Package", Value: p.debugBinary()},
