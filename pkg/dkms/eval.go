@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os/exec"
-	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"time"
@@ -52,7 +52,14 @@ func Eval(ctx context.Context, in Input) (*Values, error) {
 	}
 	ctx, g := newGuard(ctx, &in)
 	defer g.cancel(nil)
-	s, err := newShell(&in, g)
+	var values *Values
+	var err error
+	pprof.Do(ctx, g.label(), func(ctx context.Context) { values, err = evaluate(ctx, &in, g) })
+	return values, err
+}
+
+func evaluate(ctx context.Context, in *Input, g *guard) (*Values, error) {
+	s, err := newShell(in, g)
 	if err != nil {
 		return nil, &textfile.Error{File: in.Files[0].Path, Err: err}
 	}
@@ -67,8 +74,8 @@ func Eval(ctx context.Context, in Input) (*Values, error) {
 			return nil, err
 		}
 	}
-	if err := e.settle(in.Files[0].Path); err != nil {
-		return nil, err
+	if err := e.settle(ctx); err != nil {
+		return nil, e.explain(ctx, in.Files[0].Path, err)
 	}
 	e.collect()
 	return e.values, nil
@@ -331,19 +338,23 @@ func (e *evaluation) directive(ctx context.Context, text string) error {
 	return nil
 }
 
-// settle makes sure that nothing goes on after the evaluation.
-func (e *evaluation) settle(path string) error {
-	// A job of the shell is a goroutine before it is a program.
+// settle makes sure that nothing goes on after the evaluation. A job of the
+// shell is a goroutine before and after it is a program, and needs a moment to
+// end.
+func (e *evaluation) settle(ctx context.Context) error {
 	for range 20 {
-		if e.leftover() == "" && runtime.NumGoroutine() <= e.base {
+		if ctx.Err() != nil { // in a job, which tells nobody
+			return context.Cause(ctx)
+		}
+		if e.leftover() == "" && e.jobs() == 0 {
 			return nil
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	if e.leftover() == "" {
-		return nil // goroutines of others; those of the shell end with the context
+	if name := e.leftover(); name != "" {
+		return e.over("left %q running in the background", name)
 	}
-	return &textfile.Error{File: path, Err: e.over("left %q running in the background", e.leftover())}
+	return e.over("leaves a job running")
 }
 
 // collect takes the directives out of the shell.

@@ -165,6 +165,11 @@ func TestEvalLimits(t *testing.T) {
 		{"messages", "yes >&2", "wrote more than 100000 bytes"},
 		{"fork bomb", "f() { f | f; }; f", ""},
 		{"job", "sleep 1000 &", `left "sleep" running in the background`},
+		{"job inside the shell", "while :; do :; done &", ""},
+		{"slow job inside the shell", "while :; do sleep 0.02; done &", ""},
+		{"waiting job inside the shell", "{ : <(echo x); wait; } &", "leaves a job running"},
+		{"jobs without bound", "f() { f & f & }; f", ""},
+		{"pipes in jobs without bound", "f() { f|f& }; f", ""},
 	} {
 		limits := Limits{Time: 300 * time.Millisecond, Calls: 10_000, Commands: 50, Concurrent: 20, Output: 100_000}
 		if tt.name != "time" {
@@ -179,6 +184,18 @@ func TestEvalLimits(t *testing.T) {
 		}
 		if spent := time.Since(start); spent > 15*time.Second {
 			t.Errorf("%s took %v", tt.name, spent)
+		}
+	}
+}
+
+// TestEvalJobsThatEnd has jobs that are done by the end, beside goroutines
+// that are none of the evaluation's.
+func TestEvalJobsThatEnd(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"true & wait", "echo x | cat >/dev/null", "for i in 1 2 3; do : & done", "while read x; do :; done < <(echo a; echo b)"} {
+		_, err := Eval(t.Context(), Input{Files: []File{conf("f", "PACKAGE_NAME=x\n"+text+"\n")}, Env: testEnv})
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
 }

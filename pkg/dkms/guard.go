@@ -3,11 +3,15 @@
 package dkms
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"os/exec"
 	"runtime"
+	"runtime/pprof"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -135,6 +139,36 @@ func (g *guard) leftover() string {
 		return ""
 	}
 	return g.running[0]
+}
+
+// labelKey marks the goroutines of one evaluation: each that is started from
+// a marked one has the mark, too.
+const labelKey = "gokms dkms.conf"
+
+func (g *guard) label() pprof.LabelSet { return pprof.Labels(labelKey, g.name()) }
+
+func (g *guard) name() string { return fmt.Sprintf("%p", g) }
+
+// jobs counts the goroutines of the evaluation, but for the one that asks. The
+// runtime tells of labels in the text of a profile alone: "N @ ADDRESS...",
+// with "# labels: {...}" in the next line.
+func (g *guard) jobs() int {
+	var text bytes.Buffer
+	if err := pprof.Lookup("goroutine").WriteTo(&text, 1); err != nil {
+		return 0 // a buffer takes everything
+	}
+	mark := fmt.Sprintf("%q:%q", labelKey, g.name())
+	count, found := 0, -1
+	for line := range strings.Lines(text.String()) {
+		labels, ok := strings.CutPrefix(line, "# labels: ")
+		if ok && strings.Contains(labels, mark) {
+			found += count
+		}
+		if n, _, ok := strings.Cut(line, " @ "); ok {
+			count, _ = strconv.Atoi(n)
+		}
+	}
+	return max(0, found)
 }
 
 // took counts n bytes of output.
