@@ -95,7 +95,7 @@ func leftover(file string) error {
 		case err != nil: // there are no children
 			return nil
 		default:
-			return &textfile.Error{File: file, Err: &dkms.LimitError{What: "left a process running: " + descendantNames(ownPid())}}
+			return &textfile.Error{File: file, Err: &dkms.LimitError{What: leftRunning(descendants(ownPid()))}}
 		}
 	}
 }

@@ -223,6 +223,23 @@ func TestChildNameAloneDoesNotServe(t *testing.T) {
 	}
 }
 
+func TestLeftRunning(t *testing.T) {
+	for _, tt := range []struct{ names, want string }{
+		{"", "left a process running"},
+		{"sh", "left a process running: sh"},
+		{",sh,,sh,a", "left a process running: sh, a"},
+		{"a,b,c,d", "left a process running: a, b, c"},
+	} {
+		var processes []process
+		for name := range strings.SplitSeq(tt.names, ",") {
+			processes = append(processes, process{name: name})
+		}
+		if got := leftRunning(processes); got != tt.want {
+			t.Errorf("leftRunning(%q) = %q; want %q", tt.names, got, tt.want)
+		}
+	}
+}
+
 func BenchmarkRun(b *testing.B) {
 	for b.Loop() {
 		if _, err := Run(b.Context(), input("PACKAGE_NAME=a\nPACKAGE_VERSION=1\n"), Limits{}); err != nil {

@@ -75,14 +75,19 @@ func descendants(pid int) []process {
 	return found
 }
 
-func descendantNames(pid int) string {
+// leftRunning names at most three of the processes. There may be no name to
+// tell: a process can end while it is looked for, and name itself.
+func leftRunning(processes []process) string {
 	var names []string
-	for _, p := range descendants(pid) {
-		if !slices.Contains(names, p.name) && len(names) < 3 {
+	for _, p := range processes {
+		if p.name != "" && !slices.Contains(names, p.name) && len(names) < 3 {
 			names = append(names, p.name)
 		}
 	}
-	return strings.Join(names, ", ")
+	if names == nil {
+		return "left a process running"
+	}
+	return "left a process running: " + strings.Join(names, ", ")
 }
 
 // ownPid is the number of this process in /proc, which may show another PID
