@@ -5,6 +5,7 @@ package dkms
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Identity returns PACKAGE_NAME and PACKAGE_VERSION, checked as [Resolve]
@@ -17,5 +18,8 @@ func (v *Values) Identity() (name, version string, err error) {
 
 // String says which rule excludes what.
 func (x *Exclusion) String() string {
+	if strings.HasPrefix(x.Rule, "BUILD_EXCLUSIVE_CONFIG") { // of which Found is a sentence
+		return fmt.Sprintf("%s=\"%s\": %s", x.Rule, x.Value, x.Found)
+	}
 	return fmt.Sprintf("%s=\"%s\" excludes %s", x.Rule, x.Value, x.Found)
 }

@@ -65,12 +65,13 @@ func (r *resolver) patches() {
 	}
 }
 
-// CheckPatches reports every patch for this kernel that is not below patches/
-// of the source.
+// CheckPatches reports every patch for this kernel that is not a file below
+// patches/ of the source.
 func (c *Conf) CheckPatches(source fs.FS) error {
 	var errs []error
 	for _, patch := range c.Patches {
-		if _, err := fs.Stat(source, path.Join("patches", patch)); err == nil {
+		wrong := wrongPatch(source, patch)
+		if wrong == "" {
 			continue
 		}
 		index := 0
@@ -79,9 +80,23 @@ func (c *Conf) CheckPatches(source fs.FS) error {
 				index = e.Index
 			}
 		}
-		errs = append(errs, c.Values.Errorf("PATCH", index, "%s: patches/%s is not in the source", label("PATCH", index), patch))
+		errs = append(errs, c.Values.Errorf("PATCH", index, "%s: patches/%s is %s", label("PATCH", index), patch, wrong))
 	}
 	return errors.Join(errs...)
+}
+
+func wrongPatch(source fs.FS, patch string) string {
+	if strings.HasPrefix(patch, "/") {
+		return "no path below patches/"
+	}
+	info, err := fs.Stat(source, path.Join("patches", patch))
+	switch {
+	case err != nil:
+		return "not in the source"
+	case !info.Mode().IsRegular():
+		return "not a regular file"
+	}
+	return ""
 }
 
 // MakeCommand returns the command line of the build: Make with

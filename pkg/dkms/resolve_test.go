@@ -274,17 +274,43 @@ func TestMakeCommand(t *testing.T) {
 }
 
 func TestCheckPatches(t *testing.T) {
-	conf, err := resolveText(t, module+"PATCH=(a.patch sub/b.patch)\n")
-	if err != nil {
-		t.Fatal(err)
+	tree := fstest.MapFS{"patches/sub/b.patch": {}, "patches/a.patch": {}}
+	for _, tt := range []struct{ patches, want string }{
+		{"a.patch sub/b.patch ./sub//b.patch", ""},
+		{"c.patch sub/b.patch", "f:5: PATCH: patches/c.patch is not in the source"},
+		{"a.patch sub", "f:5: PATCH[1]: patches/sub is not a regular file"},
+		{".", "f:5: PATCH: patches/. is not a regular file"},
+		{"/a.patch", "f:5: PATCH: patches//a.patch is no path below patches/"},
+		{"x y", "f:5: PATCH: patches/x is not in the source\nf:5: PATCH[1]: patches/y is not in the source"},
+	} {
+		conf, err := resolveText(t, module+"PATCH=("+tt.patches+")\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if err := conf.CheckPatches(tree); err != nil {
+			got = err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("CheckPatches of %s = %q; want %q", tt.patches, got, tt.want)
+		}
 	}
-	tree := fstest.MapFS{"patches/sub/b.patch": {}}
-	if err, want := conf.CheckPatches(tree), "f:5: PATCH: patches/a.patch is not in the source"; err == nil || err.Error() != want {
-		t.Errorf("CheckPatches = %v; want %s", err, want)
-	}
-	tree["patches/a.patch"] = &fstest.MapFile{}
-	if err := conf.CheckPatches(tree); err != nil {
-		t.Errorf("CheckPatches = %v", err)
+}
+
+func TestExclusionReads(t *testing.T) {
+	for _, tt := range []struct{ line, want string }{
+		{"BUILD_EXCLUSIVE_CONFIG='CONFIG_NO'", `BUILD_EXCLUSIVE_CONFIG="CONFIG_NO": CONFIG_NO is not set`},
+		{"BUILD_EXCLUSIVE_CONFIG='!CONFIG_YES'", `BUILD_EXCLUSIVE_CONFIG="!CONFIG_YES": CONFIG_YES is set`},
+		{"BUILD_EXCLUSIVE_ARCH='^arm'", `BUILD_EXCLUSIVE_ARCH="^arm" excludes ` + testEnv.Arch},
+	} {
+		v, err := Eval(t.Context(), Input{Files: []File{conf("f", module+tt.line+"\n")}, Env: testEnv})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := Resolve(v, testEnv, func(option string) bool { return option == "CONFIG_YES" })
+		if err != nil || c.Excluded == nil || c.Excluded.String() != tt.want {
+			t.Errorf("%s: %v, %v; want %s", tt.line, c.Excluded, err, tt.want)
+		}
 	}
 }
 
