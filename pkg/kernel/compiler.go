@@ -18,7 +18,7 @@ import (
 // file and its CC overrides the environment's; else the first word of
 // CONFIG_CC_VERSION_TEXT. Of a clang kernel without .kernelvariables it is
 // clang, because the text may begin with the distributor's name.
-func (t *Tree) setCompiler(getenv func(string) string) {
+func (t *Tree) setCompiler(getenv func(string) string) error {
 	c := &t.Compiler
 	c.Text = t.Config.Text("CONFIG_CC_VERSION_TEXT")
 	c.Clang = t.Config.On("CONFIG_CC_IS_CLANG")
@@ -30,6 +30,9 @@ func (t *Tree) setCompiler(getenv func(string) string) {
 	c.Command = fromText
 	if cc := t.kernelVariablesCC(getenv); cc != "" {
 		c.Command = cc
+	}
+	if strings.HasPrefix(c.Command, "-") {
+		return fmt.Errorf("%s: CC becomes %q, which is no program: is CROSS_COMPILE or DEB_HOST_GNU_TYPE wrong?", t.kernelVariables(), c.Command)
 	}
 	if c.Command == "" {
 		c.Command = "gcc"
@@ -52,6 +55,7 @@ func (t *Tree) setCompiler(getenv func(string) string) {
 			c.Linker += suffix
 		}
 	}
+	return nil
 }
 
 func (t *Tree) kernelVariables() string { return filepath.Join(t.SourceDir, ".kernelvariables") }

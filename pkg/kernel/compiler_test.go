@@ -150,6 +150,17 @@ func TestCompiler(t *testing.T) {
 	}
 }
 
+// TestCompilerIsNoOption has what a DEB_HOST_ARCH without DEB_HOST_GNU_TYPE
+// makes of the compiler's name.
+func TestCompilerIsNoOption(t *testing.T) {
+	tree := headers(rel, files{"SRC/.kernelvariables": debian12}).make(t)
+	_, err := Open(tree+"/lib/modules", rel, &Options{Getenv: env("DEB_HOST_ARCH=arm64")})
+	want := tree + "/usr/src/linux-headers-" + rel + `/.kernelvariables: CC becomes "-gcc-12", which is no program: is CROSS_COMPILE or DEB_HOST_GNU_TYPE wrong?`
+	if err == nil || err.Error() != want {
+		t.Errorf("Open() = %v; want %s", err, want)
+	}
+}
+
 func TestCheckCompiler(t *testing.T) {
 	for _, tt := range []struct {
 		c         Compiler

@@ -23,7 +23,9 @@ type Options struct {
 	// directory.
 	AdminDir string
 	// Getenv is make's environment as .kernelvariables sees it (DEB_HOST_ARCH,
-	// DEB_BUILD_ARCH, DEB_HOST_GNU_TYPE, CROSS_COMPILE); nil: empty.
+	// DEB_BUILD_ARCH, DEB_HOST_GNU_TYPE, CROSS_COMPILE), which decides on the
+	// compiler. It must be the environment that the build gets, not the
+	// caller's own; nil: empty, as for builds of pkg/kbuild.
 	Getenv func(string) string
 }
 
@@ -59,7 +61,9 @@ func Open(root, release string, o *Options) (*Tree, error) {
 	if err := t.setArch(t.setHeader(root, o)); err != nil {
 		return nil, err
 	}
-	t.setCompiler(o.Getenv)
+	if err := t.setCompiler(o.Getenv); err != nil {
+		return nil, err
+	}
 	t.setImagePackages()
 	t.setSymvers()
 	return t, nil
@@ -99,6 +103,9 @@ func unusable(root, release string) string {
 	}
 	if info, err := os.Stat(filepath.Join(build, "include")); err != nil || !info.IsDir() {
 		return build + " has no directory include"
+	}
+	if !exists(filepath.Join(build, ".config")) && !exists(filepath.Join(build, autoConf)) {
+		return build + " has no .config"
 	}
 	return ""
 }
@@ -166,9 +173,11 @@ func (t *Tree) checkRelease() error {
 	return nil
 }
 
+const autoConf = "include/config/auto.conf"
+
 // setConfig reads .config, or auto.conf where there is no other.
 func (t *Tree) setConfig() error {
-	auto := filepath.Join(t.SourceDir, "include/config/auto.conf")
+	auto := filepath.Join(t.SourceDir, autoConf)
 	path := filepath.Join(t.SourceDir, ".config")
 	t.ConfigPath = path
 	if exists(auto) {
@@ -177,11 +186,8 @@ func (t *Tree) setConfig() error {
 	if !exists(path) {
 		path = auto
 	}
-	config, err := readConfig(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return notFound(filepath.Dir(filepath.Dir(t.BuildDir)), t.Release, t.SourceDir+" has no .config")
-	}
-	t.Config = config
+	var err error
+	t.Config, err = readConfig(path)
 	return err
 }
 

@@ -100,7 +100,7 @@ func TestOpen(t *testing.T) {
 		{name: "garbage release", tree: headers(rel, files{"SRC/include/generated/utsrelease.h": "hello\n"}),
 			want: "$D/usr/src/linux-headers-" + rel + "/include/generated/utsrelease.h: names no release"},
 		{name: "no config", tree: headers(rel, files{"SRC/.config": "absent", "SRC/include/config/auto.conf": "absent"}),
-			want: "no headers of kernel " + rel + ": $D/usr/src/linux-headers-" + rel + " has no .config"},
+			want: "no headers of kernel " + rel + ": $D/" + build + " has no .config"},
 		{name: "broken config", tree: headers(rel, files{"SRC/.config": "CONFIG_A=y\nhello\n"}),
 			want: "$D/usr/src/linux-headers-" + rel + `/.config:2: "hello" is not CONFIG_NAME=value`},
 		{name: "unknown architecture", tree: headers(rel, files{"SRC/.config": "CONFIG_ALPHA=y\n"}),
@@ -154,6 +154,7 @@ func TestNotFoundHint(t *testing.T) {
 			all[name] = content
 		}
 	}
+	all["lib/modules/6.1.0-56/build/include/"] = "" // without .config
 	root := all.make(t) + "/lib/modules"
 	for _, tt := range []struct{ release, want string }{
 		{"6.1.0-57-amd64", "install the package linux-headers-6.1.0-57-amd64; there are headers of 6.1.0-56-amd64, 6.1.0-9-amd64, 6.8.0-45-generic"},
@@ -176,11 +177,12 @@ func TestNotFoundHint(t *testing.T) {
 
 func TestList(t *testing.T) {
 	all := files{
-		"lib/modules/6.1.0-55-amd64/modules.order": "",
-		"lib/modules/6.1.0-54-amd64/build":         "-> /usr/src/gone",
-		"lib/modules/6.1.0-53-amd64/build/":        "",
-		"lib/modules/README":                       "",
-		"lib/modules/a b/build/include/":           "",
+		"lib/modules/6.1.0-55-amd64/modules.order":  "",
+		"lib/modules/6.1.0-54-amd64/build":          "-> /usr/src/gone",
+		"lib/modules/6.1.0-53-amd64/build/":         "",
+		"lib/modules/6.1.0-52-amd64/build/include/": "",
+		"lib/modules/README":                        "",
+		"lib/modules/a b/build/include/":            "",
 	}
 	want := []string{"6.1.0-9-amd64", "6.1.0-56-amd64", "6.1.0-56-rt-amd64", "6.12.9+bpo-amd64"}
 	for _, r := range want {
