@@ -10,11 +10,19 @@ import (
 	"github.com/gokms/gokms/pkg/debhelper"
 )
 
-// Debhelper runs a dh_* command: do is called if there are packages to act on.
-// What goes wrong is told in debhelper's form and ends with its exit code.
-func Debhelper(ctx context.Context, env *Env, tool debhelper.Command, help string, do func(*debhelper.Session, *Log) error) error {
-	log := NewLog(env.Stderr, tool.Name, Normal)
-	s, err := debhelper.Init(ctx, tool, debhelper.Env{
+// DebhelperProgram is one dh_* command.
+type DebhelperProgram struct {
+	debhelper.Command
+	Help string // what --help prints
+	// Do is called if there are packages to act on.
+	Do func(*debhelper.Session, *Log) error
+}
+
+// Run runs the command in env. What goes wrong is told in debhelper's form and
+// ends with its exit code.
+func (p DebhelperProgram) Run(ctx context.Context, env *Env) error {
+	log := NewLog(env.Stderr, p.Name, Normal)
+	s, err := debhelper.Init(ctx, p.Command, debhelper.Env{
 		Args: env.Args, Environ: env.Environ, Dir: env.Dir, Stdout: env.Stdout, Stderr: env.Stderr, Run: env.Run,
 	})
 	if s != nil {
@@ -24,10 +32,10 @@ func Debhelper(ctx context.Context, env *Env, tool debhelper.Command, help strin
 	}
 	switch {
 	case errors.Is(err, debhelper.ErrHelp):
-		fmt.Fprint(env.Stdout, help)
+		fmt.Fprint(env.Stdout, p.Help)
 		return nil
 	case err == nil && len(s.Packages) > 0:
-		if err = do(s, log); err == nil {
+		if err = p.Do(s, log); err == nil {
 			err = s.Finish()
 		}
 	}
@@ -36,4 +44,9 @@ func Debhelper(ctx context.Context, env *Env, tool debhelper.Command, help strin
 		return &ExitError{Code: debhelper.ExitError, Err: err}
 	}
 	return nil
+}
+
+// Debhelper runs a DebhelperProgram made of its arguments.
+func Debhelper(ctx context.Context, env *Env, tool debhelper.Command, help string, do func(*debhelper.Session, *Log) error) error {
+	return DebhelperProgram{Command: tool, Help: help, Do: do}.Run(ctx, env)
 }

@@ -41,9 +41,9 @@ func (e *Env) Getenv(name string) string {
 }
 
 // Main runs a command in the real world and exits with its code. On SIGINT,
-// SIGTERM and SIGHUP the context ends; a second signal kills.
+// SIGTERM, SIGHUP and SIGQUIT the context ends; a second signal kills.
 func Main(run func(context.Context, *Env) error) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	context.AfterFunc(ctx, stop)
 	dir, err := os.Getwd()
 	if err != nil {
