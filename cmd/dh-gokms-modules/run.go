@@ -102,7 +102,11 @@ func (c *command) build(ctx context.Context, batches []*dhmodules.Batch) error {
 	}
 	if err != nil {
 		for _, r := range results {
-			err = errors.Join(err, os.Remove(r.Package.File))
+			for _, p := range []*cell.PackageRecord{r.Package, r.Dbgsym} {
+				if p != nil {
+					err = errors.Join(err, os.Remove(p.File))
+				}
+			}
 		}
 	}
 	return err

@@ -44,6 +44,9 @@ func TestReadConfig(t *testing.T) {
 		{name: "two", text: "Kernels: a\n\nKernels: b\n", err: "f: want one stanza of fields, not 2"},
 		{name: "no kernels", text: "Dkms: a\n", err: "f:1: no Kernels", hint: "name header packages of Build-Depends, such as linux-headers-amd64, or patterns of kernel releases"},
 		{name: "empty kernels", text: "Kernels: ,\n", err: "f:1: no Kernels", hint: "name header packages of Build-Depends, such as linux-headers-amd64, or patterns of kernel releases"},
+		{name: "debug symbols", text: "Kernels: a\nDbgsym: Yes\n", kernels: []word{word1("a")}},
+		{name: "no debug symbols", text: "Kernels: a\nDbgsym: no\n", kernels: []word{word1("a")}},
+		{name: "neither", text: "Kernels: a\nDbgsym: 1\n", err: `f:2: Dbgsym: "1" is neither yes nor no`},
 		{name: "unknown field", text: "Kernels: a\nDebug: yes\n", err: "f:2: unknown field Debug", hint: "there are the fields Kernels, Dkms and Dbgsym"},
 		{name: "neither yes nor no", text: "Kernels: a\nDbgsym: maybe\n", err: `f:2: Dbgsym: "maybe" is neither yes nor no`},
 		{name: "no deb822", text: "linux-headers-amd64\n", err: "f:1: "},
@@ -61,6 +64,9 @@ func TestReadConfig(t *testing.T) {
 			}
 			if err != nil {
 				t.Fatal(err)
+			}
+			if want := tt.name == "debug symbols"; got.dbgsym != want {
+				t.Errorf("dbgsym = %v; want %v", got.dbgsym, want)
 			}
 			if diff := cmp.Diff(tt.kernels, got.kernels, cmp.AllowUnexported(word{})); diff != "" {
 				t.Errorf("kernels: %s", diff)
@@ -334,8 +340,8 @@ func TestPlanChoices(t *testing.T) {
 			"foo/1.2 for 6.1.0-9-amd64: foo-dkms\nfoo/1.2 for 6.1.0-56-amd64: \nfoo/1.2 for 6.1.0-56-rt-amd64: "},
 		{"one after the other", map[string]string{
 			"debian/foo-modules.gokms-modules": "Kernels: 6.1.0-9-amd64\n",
-			"debian/foo-dkms.a.dkms":           "PACKAGE_NAME=a\nPACKAGE_VERSION=1\nBUILT_MODULE_NAME=foo\nDEST_MODULE_LOCATION=/extra\nBUILD_DEPENDS=z\n",
-			"debian/foo-dkms.z.dkms":           "PACKAGE_NAME=z\nPACKAGE_VERSION=1\nBUILT_MODULE_NAME=foo\nDEST_MODULE_LOCATION=/extra\n",
+			"debian/foo-dkms.a.dkms":           "PACKAGE_NAME=a\nPACKAGE_VERSION=1\nBUILT_MODULE_NAME=foo\nDEST_MODULE_NAME=a\nDEST_MODULE_LOCATION=/extra\nBUILD_DEPENDS=z\n",
+			"debian/foo-dkms.z.dkms":           "PACKAGE_NAME=z\nPACKAGE_VERSION=1\nBUILT_MODULE_NAME=foo\nDEST_MODULE_NAME=z\nDEST_MODULE_LOCATION=/extra\n",
 		}, debsource.Choice{}, "foo/1.2 for 6.1.0-9-amd64: foo-dkms\nz/1 for 6.1.0-9-amd64: foo-dkms\na/1 for 6.1.0-9-amd64: foo-dkms"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -214,6 +214,33 @@ func TestLegacy(t *testing.T) {
 	}
 }
 
+// TestDbgsym has packages of debug symbols made, which change no other.
+func TestDbgsym(t *testing.T) {
+	s := example(t)
+	s.write(t, map[string]string{"debian/i40e-modules-amd64.gokms-modules": "Kernels: linux-headers-amd64\nDbgsym: yes\n"})
+	out := s.build(t)
+	_, _, modules := names(t)
+	dbgsym := strings.Replace(modules, "_", "-dbgsym_", 1)
+	debs := s.debs(t)
+	if debs[dbgsym] == "" || strings.Contains(out, "warning") {
+		t.Errorf("packages %q:\n%s", slices.Sorted(maps.Keys(debs)), out)
+	}
+	delete(debs, dbgsym)
+	if diff := cmp.Diff(referenceDebs(t), debs); diff != "" {
+		t.Errorf("the other packages: %s", diff)
+	}
+	changes, err := os.ReadFile(s.beside(t, "*.changes"))
+	if err != nil || !strings.Contains(string(changes), " "+dbgsym+"\n") {
+		t.Errorf("%s is not in .changes: %v\n%s", dbgsym, err, changes)
+	}
+	if err := os.Remove(s.beside(t, dbgsym)); err != nil {
+		t.Fatal(err)
+	}
+	s.env = []string{"DEB_BUILD_OPTIONS=noautodbgsym"}
+	s.build(t)
+	wantSame(t, s)
+}
+
 // TestTwice runs the commands again after a build, without dh_prep.
 func TestTwice(t *testing.T) {
 	s := example(t)
@@ -310,7 +337,8 @@ func TestFailures(t *testing.T) {
 		{"it does not compile", func(t *testing.T, s *tree) { s.edit(t, "src/i40e_ids.c", "struct", "strukt") }, []string{source, meta},
 			[]string{"dh_gokms_modules: error: ", "src/i40e_ids.c:", ".log"}},
 		{"one of two does not", func(t *testing.T, s *tree) {
-			s.write(t, map[string]string{"debian/i40e-dkms.z.dkms": "PACKAGE_NAME=z\nPACKAGE_VERSION=1\nBUILT_MODULE_NAME=i40e\nDEST_MODULE_LOCATION=/extra\nMAKE='make && exit 3'\n"})
+			s.write(t, map[string]string{"debian/i40e-modules-amd64.gokms-modules": "Kernels: linux-headers-amd64\nDbgsym: yes\n"})
+			s.write(t, map[string]string{"debian/i40e-dkms.z.dkms": "PACKAGE_NAME=z\nPACKAGE_VERSION=1\nBUILT_MODULE_NAME=i40e\nDEST_MODULE_NAME=z\nDEST_MODULE_LOCATION=/extra\nMAKE='make && exit 3'\n"})
 		}, []string{source, meta}, []string{"dh_gokms_modules: built i40e-modules-", "dh_gokms_modules: error: z/1 for "}},
 		{"another kernel", func(t *testing.T, s *tree) {
 			s.write(t, map[string]string{"debian/i40e-modules-amd64.gokms-modules": "Kernels: linux-headers-amd64\n 6.9.9-1-amd64\n"})
