@@ -5,11 +5,11 @@ package kmod
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os/exec"
-	"strings"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -104,51 +104,5 @@ func (o *Options) unpack(r io.Reader, c Compression) ([]byte, error) {
 
 // unxz runs xz(1).
 func (o *Options) unxz(r io.Reader, w io.Writer) error {
-	cmd := exec.Command("xz", "-dc", "--memlimit-decompress=1GiB")
-	cmd.Stdin, cmd.Stdout = r, w
-	return o.run(cmd, "xz-utils")
+	return o.run(context.Background(), tool{"xz", "xz-utils"}, func(cmd *exec.Cmd) { cmd.Stdin, cmd.Stdout = r, w }, "-dc", "--memlimit-decompress=1GiB")
 }
-
-// run runs cmd with the messages of no locale, and puts what it said on stderr
-// into the error. pkg is the Debian package to name where it is not there.
-func (o *Options) run(cmd *exec.Cmd, pkg string) error {
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	cmd.Env = append(cmd.Environ(), "LC_ALL=C.UTF-8")
-	run := (*exec.Cmd).Run
-	if o != nil && o.Run != nil {
-		run = o.Run
-	}
-	err := run(cmd)
-	switch text := tail(stderr.String()); {
-	case errors.Is(err, exec.ErrNotFound):
-		return &ToolError{Tool: cmd.Args[0], Package: pkg, Err: err}
-	case err != nil && text != "":
-		return fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, text)
-	case err != nil:
-		return fmt.Errorf("%s: %w", strings.Join(cmd.Args, " "), err)
-	}
-	return nil
-}
-
-// tail is the end of what a program said.
-func tail(s string) string {
-	const most = 1000
-	s = strings.TrimSpace(s)
-	return s[max(0, len(s)-most):]
-}
-
-// ToolError says that a program is not installed.
-type ToolError struct {
-	Tool    string
-	Package string // the Debian package that ships it
-	Err     error
-}
-
-func (e *ToolError) Error() string { return e.Tool + " is not installed" }
-
-// Unwrap returns the error of the search.
-func (e *ToolError) Unwrap() error { return e.Err }
-
-// Hint names the package to install.
-func (e *ToolError) Hint() string { return "install the package " + e.Package }

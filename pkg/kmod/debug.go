@@ -4,7 +4,6 @@ package kmod
 
 import (
 	"context"
-	"os/exec"
 	"strings"
 )
 
@@ -14,10 +13,7 @@ import (
 // debuggers find it by the build-id. A program that is not installed is a
 // [*ToolError].
 func SplitDebug(ctx context.Context, path, out string, o *Options) error {
-	strip, pkg := o.stripTool()
-	tool := strings.Replace(strip, "strip", "objcopy", 1)
-	if strings.HasPrefix(path, "-") {
-		path = "./" + path
-	}
-	return o.run(exec.CommandContext(ctx, tool, "--only-keep-debug", path, out), pkg)
+	objcopy := o.stripTool()
+	objcopy.name = strings.Replace(objcopy.name, "strip", "objcopy", 1)
+	return o.run(ctx, objcopy, nil, "--only-keep-debug", operand(path), operand(out))
 }

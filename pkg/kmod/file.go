@@ -17,8 +17,11 @@ import (
 
 // Options of this package. The zero value and nil are ready.
 type Options struct {
-	// Run runs xz(1) and strip(1); nil: (*exec.Cmd).Run.
+	// Run runs xz(1), strip(1) and objcopy(1); nil: (*exec.Cmd).Run.
 	Run func(*exec.Cmd) error
+	// Path is where these are searched, in the form of PATH; "": [DefaultPath].
+	// It is their PATH as well; of the caller's environment they see nothing.
+	Path string
 	// MaxSize is the most bytes that a compressed module may unpack to; 0: 1 GiB.
 	MaxSize int64
 	// LLVM is the kernel's make variable LLVM, which selects the strip: "" GNU
@@ -142,12 +145,16 @@ func (f *File) read(r io.ReaderAt, size int64) error {
 func (f *File) scanSections(e *elf.File) {
 	for _, s := range e.Sections {
 		switch {
-		case strings.HasPrefix(s.Name, ".debug_"), strings.HasPrefix(s.Name, ".zdebug_"):
+		case isDebug(s):
 			f.Debug = true
 		case s.Name == ".BTF":
 			f.BTF = true
 		}
 	}
+}
+
+func isDebug(s *elf.Section) bool {
+	return strings.HasPrefix(s.Name, ".debug_") || strings.HasPrefix(s.Name, ".zdebug_")
 }
 
 // section is the content of the first section of that name; nil if there is

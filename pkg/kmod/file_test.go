@@ -261,12 +261,13 @@ func TestCompressedByContent(t *testing.T) {
 		_, err := c.Stdout.Write(good)
 		return err
 	}
+	path := bin(t, "xz")
 	for _, tt := range []struct {
 		data []byte
 		want Compression
 	}{{good, None}, {gz(t, good), Gzip}, {zst(t, good), Zstd}, {xz, XZ}} {
 		// The name says gzip whatever the content is.
-		m, err := (&Options{Run: unxz}).Read(bytes.NewReader(tt.data), int64(len(tt.data)), "m.ko.gz")
+		m, err := (&Options{Run: unxz, Path: path}).Read(bytes.NewReader(tt.data), int64(len(tt.data)), "m.ko.gz")
 		if err != nil {
 			t.Errorf("Read(%q) = %v", tt.want, err)
 			continue
@@ -279,7 +280,7 @@ func TestCompressedByContent(t *testing.T) {
 
 func TestCompressedLimits(t *testing.T) {
 	huge := make([]byte, 1<<20)
-	big := &Options{MaxSize: 1<<20 - 1, Run: func(c *exec.Cmd) error {
+	big := &Options{MaxSize: 1<<20 - 1, Path: bin(t, "xz"), Run: func(c *exec.Cmd) error {
 		_, err := c.Stdout.Write(huge)
 		return err
 	}}
@@ -296,7 +297,7 @@ func TestCompressedLimits(t *testing.T) {
 }
 
 func TestXZMissing(t *testing.T) {
-	o := &Options{Run: func(c *exec.Cmd) error { return &exec.Error{Name: "xz", Err: exec.ErrNotFound} }}
+	o := &Options{Path: bin(t)}
 	_, err := o.Read(strings.NewReader("\xfd7zXZ\x00"), 6, "m.ko.xz")
 	var te *ToolError
 	if !errors.As(err, &te) || te.Hint() != "install the package xz-utils" || err.Error() != "m.ko.xz: unpack xz: xz is not installed" {
@@ -321,6 +322,28 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// bin is a directory with programs that do nothing.
+func bin(t testing.TB, names ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range names {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// moduleFile writes a module into a new directory, which becomes the working
+// directory.
+func moduleFile(t *testing.T, name string, sections ...testkit.Section) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile(name, (&testkit.ELF{Sections: sections}).Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestStrip(t *testing.T) {
 	for _, tt := range []struct {
 		o        *Options
@@ -328,31 +351,95 @@ func TestStrip(t *testing.T) {
 		tool     string
 		wantHint string
 	}{
-		{&Options{}, "/m.ko", "strip -g /m.ko", "install the package binutils"},
+		{&Options{}, "m.ko", "strip -g m.ko", "install the package binutils"},
 		{&Options{}, "-m.ko", "strip -g ./-m.ko", "install the package binutils"},
-		{&Options{LLVM: "1"}, "/m.ko", "llvm-strip -g /m.ko", "install the package llvm"},
-		{&Options{LLVM: "-14"}, "/m.ko", "llvm-strip-14 -g /m.ko", "install the package llvm-14"},
-		{&Options{CrossPrefix: "aarch64-linux-gnu-"}, "/m.ko", "aarch64-linux-gnu-strip -g /m.ko", "install the package binutils-aarch64-linux-gnu"},
-		{&Options{CrossPrefix: "x86_64-linux-gnu-"}, "/m.ko", "x86_64-linux-gnu-strip -g /m.ko", "install the package binutils-x86-64-linux-gnu"},
+		{&Options{LLVM: "1"}, "m.ko", "llvm-strip -g m.ko", "install the package llvm"},
+		{&Options{LLVM: "-14"}, "m.ko", "llvm-strip-14 -g m.ko", "install the package llvm-14"},
+		{&Options{CrossPrefix: "aarch64-linux-gnu-"}, "m.ko", "aarch64-linux-gnu-strip -g m.ko", "install the package binutils-aarch64-linux-gnu"},
+		{&Options{CrossPrefix: "x86_64-linux-gnu-"}, "m.ko", "x86_64-linux-gnu-strip -g m.ko", "install the package binutils-x86-64-linux-gnu"},
 	} {
-		var argv string
-		tt.o.Run = func(c *exec.Cmd) error { argv = strings.Join(c.Args, " "); return nil }
-		if err := Strip(t.Context(), tt.path, tt.o); err != nil || argv != tt.tool {
-			t.Errorf("Strip() runs %q, %v; want %q", argv, err, tt.tool)
+		moduleFile(t, tt.path)
+		name, _, _ := strings.Cut(tt.tool, " ")
+		tt.o.Path = bin(t, name)
+		var argv, path string
+		tt.o.Run = func(c *exec.Cmd) error { argv, path = strings.Join(c.Args, " "), c.Path; return nil }
+		if err := Strip(t.Context(), tt.path, tt.o); err != nil || argv != tt.tool || path != filepath.Join(tt.o.Path, name) {
+			t.Errorf("Strip() runs %s as %q, %v; want %q", path, argv, err, tt.tool)
 		}
-		tt.o.Run = func(c *exec.Cmd) error { return exec.ErrNotFound }
+		if err := tt.o.Check(); err != nil {
+			t.Errorf("Check() with %s = %v", tt.tool, err)
+		}
+		tt.o.Path = bin(t)
 		var te *ToolError
-		if err := Strip(t.Context(), tt.path, tt.o); !errors.As(err, &te) || te.Hint() != tt.wantHint {
+		if err := Strip(t.Context(), tt.path, tt.o); !errors.As(err, &te) || te.Hint() != tt.wantHint || !errors.Is(err, exec.ErrNotFound) {
 			t.Errorf("Strip() without %s = %v; want hint %q", tt.tool, err, tt.wantHint)
 		}
+		if err := tt.o.Check(); !errors.As(err, &te) || te.Hint() != tt.wantHint {
+			t.Errorf("Check() without %s = %v; want hint %q", tt.tool, err, tt.wantHint)
+		}
 	}
-	o := &Options{Run: func(c *exec.Cmd) error {
+	o := &Options{Path: bin(t, "strip"), Run: func(c *exec.Cmd) error {
 		fmt.Fprintln(c.Stderr, "strip: file format not recognized")
 		return errors.New("exit status 1")
 	}}
 	want := "strip -g /m.ko: exit status 1: strip: file format not recognized"
 	if err := Strip(t.Context(), "/m.ko", o); err == nil || err.Error() != want {
 		t.Errorf("Strip() = %v; want %s", err, want)
+	}
+}
+
+// TestStripThatDoesNot has strips that succeed and leave something behind.
+func TestStripThatDoesNot(t *testing.T) {
+	o := &Options{Path: bin(t, "strip")}
+	for _, tt := range []struct {
+		section testkit.Section
+		want    string
+	}{
+		{testkit.Section{Name: ".debug_info"}, "m.ko: has a section .debug_info after strip -g"},
+		{testkit.Section{Name: ".zdebug_line"}, "m.ko: has a section .zdebug_line after strip -g"},
+		{testkit.Section{Name: ".modinfo"}, "<nil>"},
+	} {
+		moduleFile(t, "m.ko", tt.section)
+		if got := fmt.Sprint(Strip(t.Context(), "m.ko", o)); got != tt.want {
+			t.Errorf("Strip() of %s = %s; want %s", tt.section.Name, got, tt.want)
+		}
+	}
+	if err := os.WriteFile("m.ko", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := Strip(t.Context(), "m.ko", o); err == nil || !strings.HasPrefix(err.Error(), "after strip: ") {
+		t.Errorf("Strip() that empties the file = %v", err)
+	}
+}
+
+// TestProgramsAreNotTheCallers has a PATH of the caller's whose programs do
+// nothing, and looks at what the real ones see of the environment.
+func TestProgramsAreNotTheCallers(t *testing.T) {
+	testkit.Tools(t, "strip", "objcopy")
+	callers := bin(t, "strip", "objcopy", "xz")
+	t.Setenv("PATH", callers)
+	t.Setenv("LD_PRELOAD", "x")
+	moduleFile(t, "m.ko")
+	var saw []string
+	o := &Options{Run: func(c *exec.Cmd) error {
+		if filepath.Dir(c.Path) == callers {
+			t.Errorf("%s was run", c.Path)
+		}
+		saw = append(append(saw, c.Args[0]), c.Env...)
+		return nil
+	}}
+	if err := Strip(t.Context(), "m.ko", o); err != nil {
+		t.Fatal(err)
+	}
+	if err := SplitDebug(t.Context(), "m.ko", "out", o); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"strip", "LC_ALL=C.UTF-8", "PATH=" + DefaultPath,
+		"objcopy", "LC_ALL=C.UTF-8", "PATH=" + DefaultPath,
+	}
+	if diff := cmp.Diff(want, saw); diff != "" {
+		t.Errorf("programs and their environment (-want +got):\n%s", diff)
 	}
 }
 

@@ -4,33 +4,73 @@ package kmod
 
 import (
 	"context"
-	"os/exec"
+	"debug/elf"
+	"fmt"
 	"strings"
 )
 
 // Strip removes the debug information of the uncompressed module at path, in
 // place: `strip -g`, as dkms does, of the binutils or LLVM that o selects. A
 // signature goes with it, so a module is signed after it. A program that is
-// not installed is a [*ToolError].
+// not installed is a [*ToolError]; debug information that is there afterwards
+// is an error, too.
 func Strip(ctx context.Context, path string, o *Options) error {
-	tool, pkg := o.stripTool()
-	if strings.HasPrefix(path, "-") {
-		path = "./" + path
+	tool := o.stripTool()
+	if err := o.run(ctx, tool, nil, "-g", operand(path)); err != nil {
+		return err
 	}
-	return o.run(exec.CommandContext(ctx, tool, "-g", path), pkg)
+	name, err := debugSection(path)
+	if err != nil {
+		return fmt.Errorf("after %s: %w", tool.name, err)
+	}
+	if name != "" {
+		return fmt.Errorf("%s: has a section %s after %s -g", path, name, tool.name)
+	}
+	return nil
+}
+
+// Check looks whether the program that [Strip] runs is there; one that is not
+// is a [*ToolError]. The objcopy of [SplitDebug] is in the same package.
+func (o *Options) Check() error {
+	_, err := o.lookPath(o.stripTool())
+	return err
+}
+
+// operand is path, which no program takes for an option.
+func operand(path string) string {
+	if strings.HasPrefix(path, "-") {
+		return "./" + path
+	}
+	return path
+}
+
+// debugSection is the name of a section of debug information in the file at
+// path, "" if it has none.
+func debugSection(path string) (string, error) {
+	file, err := elf.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	for _, s := range file.Sections {
+		if isDebug(s) && s.Flags&elf.SHF_ALLOC == 0 { // else it belongs to the program, as Rust's .debug_gdb_scripts
+			return s.Name, nil
+		}
+	}
+	return "", nil
 }
 
 // stripTool is the program, and the Debian package that ships it.
-func (o *Options) stripTool() (tool, pkg string) {
+func (o *Options) stripTool() tool {
 	switch {
 	case o == nil:
-		return "strip", "binutils"
+		return tool{"strip", "binutils"}
 	case strings.HasPrefix(o.LLVM, "-"):
-		return "llvm-strip" + o.LLVM, "llvm" + o.LLVM
+		return tool{"llvm-strip" + o.LLVM, "llvm" + o.LLVM}
 	case o.LLVM != "":
-		return "llvm-strip", "llvm"
+		return tool{"llvm-strip", "llvm"}
 	case o.CrossPrefix != "":
-		return o.CrossPrefix + "strip", "binutils-" + strings.ReplaceAll(strings.TrimSuffix(o.CrossPrefix, "-"), "_", "-")
+		return tool{o.CrossPrefix + "strip", "binutils-" + strings.ReplaceAll(strings.TrimSuffix(o.CrossPrefix, "-"), "_", "-")}
 	}
-	return "strip", "binutils"
+	return tool{"strip", "binutils"}
 }
