@@ -23,7 +23,7 @@ func (c *command) trees() ([]*kernel.Tree, error) {
 	var trees []*kernel.Tree
 	var errs []error
 	for _, release := range releases {
-		o := &kernel.Options{Run: c.run(), Getenv: c.env.Getenv}
+		o := &kernel.Options{Run: c.run()} // the build sees nothing of our environment
 		tree, err := kernel.Open(c.modulesRoot, release, o)
 		if err != nil {
 			errs = append(errs, err)

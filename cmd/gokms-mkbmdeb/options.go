@@ -21,6 +21,7 @@ import (
 	"github.com/gokms/gokms/pkg/control"
 	"github.com/gokms/gokms/pkg/debfile"
 	"github.com/gokms/gokms/pkg/dkms"
+	"github.com/gokms/gokms/pkg/textfile"
 	"github.com/gokms/gokms/pkg/version"
 )
 
@@ -115,7 +116,10 @@ func newOptions(c *ucli.Context, env *cli.Env) (*options, error) {
 		errs = append(errs, err)
 	}
 	if file := abs("copyright"); file != "" {
-		if o.copyright, err = os.ReadFile(file); err != nil {
+		if o.copyright, err = textfile.ReadFile(file, maxCopyright); err == nil && len(o.copyright) == 0 {
+			err = fmt.Errorf("%s is empty", file)
+		}
+		if err != nil {
 			errs = append(errs, fmt.Errorf("--copyright: %w", err))
 		}
 	}
@@ -124,6 +128,9 @@ func newOptions(c *ucli.Context, env *cli.Env) (*options, error) {
 	}
 	return o, errors.Join(append(errs, o.check()...)...)
 }
+
+// maxCopyright is the largest copyright file, in bytes, that is read.
+const maxCopyright = 64 << 20
 
 func level(c *ucli.Context) cli.Level {
 	switch {
@@ -157,7 +164,7 @@ func (o *options) check() []error {
 		bad("--revision %q: want letters, digits, \".\", \"+\" and \"~\"", o.revision)
 	}
 	for _, p := range o.provides {
-		if _, err := control.ParseRelations(p); err != nil {
+		if err := bmdeb.CheckProvides(p); err != nil {
 			bad("--provides: %w", err)
 		}
 	}

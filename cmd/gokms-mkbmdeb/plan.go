@@ -35,7 +35,9 @@ func (c *command) printPlan(cells []*cell.Cell) error {
 		for _, d := range plans {
 			texts = append(texts, d.String())
 		}
-		fmt.Fprint(c.env.Stdout, strings.Join(texts, "\n"))
+		if _, err := fmt.Fprint(c.env.Stdout, strings.Join(texts, "\n")); err != nil {
+			return err
+		}
 	}
 	if cell.AllExcluded(cells) {
 		return &cli.ExitError{Code: cli.ExitExcluded}

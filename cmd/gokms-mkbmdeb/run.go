@@ -145,7 +145,8 @@ func (c *command) makeWork() error {
 // tidy removes the temporary directory, or says where it is.
 func (c *command) tidy() error {
 	if c.keepBuild && c.started {
-		c.log.Infof("build directories kept in %s", filepath.Join(c.work, "cells"))
+		// -q does not silence what was asked for.
+		fmt.Fprintf(c.env.Stderr, "%s: build directories kept in %s\n", prog, filepath.Join(c.work, "cells"))
 		return nil
 	}
 	return cell.RemoveWork(c.work)

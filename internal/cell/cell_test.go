@@ -142,7 +142,7 @@ func TestPlanRefuses(t *testing.T) {
 				"xz, which --compression=xz needs, is not installed\nfoo/dkms.conf:4: PATCH: patches/a is not in the source", "install the package gcc-12"},
 		{"no maintainer", "", func(o *Options) { o.FallbackMaint = "" }, "foo: no maintainer for package foo-modules-KVER", "set DEBEMAIL (and DEBFULLNAME), or pass --maintainer 'NAME <ADDRESS>'"},
 		{"name of another kernel", "PACKAGE_NAME=foo$kernelver", func(*Options) {},
-			"foo/dkms.conf: for kernel 6.1.0-9-amd64 it calls itself foo6.1.0-9-amd64/1.0, but foo/1.0 without one", ""},
+			"foo/dkms.conf:4: PACKAGE_NAME becomes \"foo6.1.0-9-amd64\" for kernel 6.1.0-9-amd64: the source is called foo", ""},
 		{"module names that clash", "BUILT_MODULE_NAME=(a b); DEST_MODULE_NAME=(c c); DEST_MODULE_LOCATION=(/updates /updates)", func(*Options) {},
 			"foo/dkms.conf:4: DEST_MODULE_NAME[1]: module c.ko is installed already, as index 0", ""},
 		{"provides", "", func(o *Options) { o.Provides = []string{"a\nB: c"} }, "", ""},

@@ -125,9 +125,10 @@ func (d *Description) String() string {
 	return b.String()
 }
 
-// CheckNames refuses cells whose packages would overwrite each other.
+// CheckNames refuses cells whose packages would overwrite each other, or hold
+// the same module file.
 func CheckNames(cells []*Cell) error {
-	byFile := map[string]*Cell{}
+	byFile, byPath := map[string]*Cell{}, map[string]*Cell{}
 	for _, c := range cells {
 		if c.Conf.Excluded != nil {
 			continue
@@ -137,6 +138,13 @@ func CheckNames(cells []*Cell) error {
 			return fmt.Errorf("%s and %s would both become %s", other.Title(), c.Title(), file)
 		}
 		byFile[file] = c
+		for _, m := range c.built() {
+			path := c.Package.ModulePath(bmdeb.Module{Name: m.DestName, Suffix: ".ko"})
+			if other := byPath[path]; other != nil {
+				return fmt.Errorf("%s and %s would both install %s", other.Title(), c.Title(), path)
+			}
+			byPath[path] = c
+		}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ package cell
 import (
 	"cmp"
 	"fmt"
+	"time"
 
 	"github.com/gokms/gokms/internal/source"
 	"github.com/gokms/gokms/pkg/bmdeb"
@@ -59,12 +60,12 @@ func (c *Cell) identify(p *bmdeb.Package) error {
 	var err error
 	if p.Name = o.Name; p.Name == "" {
 		if p.Name, err = bmdeb.ModuleName(c.Conf.Name); err != nil {
-			return err
+			return c.Conf.Values.Errorf("PACKAGE_NAME", 0, "%w", err)
 		}
 	}
 	if p.Version = cmp.Or(o.PackageVersion, deb.Version); p.Version == "" {
 		if p.Version, err = bmdeb.Version(c.Conf.Version); err != nil {
-			return err
+			return c.Conf.Values.Errorf("PACKAGE_VERSION", 0, "%w", err)
 		}
 	}
 	p.Source, p.SourceVersion = cmp.Or(deb.Source, p.Name), cmp.Or(deb.SourceVersion, p.Version)
@@ -103,6 +104,15 @@ func (c *Cell) tryPack(p bmdeb.Package) error {
 	return nil
 }
 
+// entryDate is when a made changelog entry is from: later than the source's
+// newest, as dpkg and lintian expect of every entry.
+func (c *Cell) entryDate() time.Time {
+	if before := c.Source.Debian.ChangelogDate; !before.IsZero() && !c.clock.After(before) {
+		return before.Add(time.Second).UTC().Truncate(time.Second)
+	}
+	return c.clock
+}
+
 // changelog is the source's own, below a new entry where the package's version
 // is not its newest, or a made one.
 func (c *Cell) changelog(p *bmdeb.Package) ([]byte, error) {
@@ -117,7 +127,7 @@ func (c *Cell) changelog(p *bmdeb.Package) ([]byte, error) {
 	entry, err := changelog.Format(changelog.Entry{
 		Source: p.Source, Version: p.Version, Distributions: []string{"unstable"}, Urgency: "medium",
 		Changes: []string{what}, Maintainer: address(p.Maintainer).name, Email: address(p.Maintainer).email,
-		Date: c.clock,
+		Date: c.entryDate(),
 	})
 	if err != nil {
 		return nil, err

@@ -21,6 +21,7 @@ import (
 	"github.com/gokms/gokms/pkg/dkms"
 	"github.com/gokms/gokms/pkg/kbuild"
 	"github.com/gokms/gokms/pkg/kernel"
+	"github.com/gokms/gokms/pkg/textfile"
 )
 
 // Options are what the cells of one run share.
@@ -162,9 +163,11 @@ func (c *Cell) evaluate(ctx context.Context) error {
 	if c.Conf, err = dkms.Resolve(values, env, c.Kernel.Config.On); err != nil {
 		return err
 	}
-	if c.Conf.Name != c.Source.Name || c.Conf.Version != c.Source.Version {
-		return fmt.Errorf("%s: for kernel %s it calls itself %s/%s, but %s/%s without one",
-			c.Source.Conf.Path, c.Kernel.Release, c.Conf.Name, c.Conf.Version, c.Source.Name, c.Source.Version)
+	if c.Conf.Name != c.Source.Name {
+		return values.Errorf("PACKAGE_NAME", 0, "PACKAGE_NAME becomes %q for kernel %s: the source is called %s", c.Conf.Name, c.Kernel.Release, c.Source.Name)
+	}
+	if c.Conf.Version != c.Source.Version {
+		return values.Errorf("PACKAGE_VERSION", 0, "PACKAGE_VERSION becomes %q for kernel %s: the source is %s/%s", c.Conf.Version, c.Kernel.Release, c.Source.Name, c.Source.Version)
 	}
 	c.Warnings = append(c.Warnings, c.Conf.Warnings...)
 	if said := strings.TrimSpace(values.Messages); said != "" {
@@ -189,6 +192,9 @@ func (c *Cell) env() dkms.Env {
 	}
 }
 
+// maxConf is the largest override file, in bytes, that is read.
+const maxConf = 1 << 20
+
 // files are the dkms.conf and the override files that exist, in dkms's order.
 func (c *Cell) files() ([]dkms.File, error) {
 	files := []dkms.File{c.Source.Conf}
@@ -201,7 +207,7 @@ func (c *Cell) files() ([]dkms.File, error) {
 		name + "--" + kver, name + "--" + kver + "-" + arch,
 	} {
 		path := filepath.Join(c.opts.OverrideDir, base+".conf")
-		text, err := os.ReadFile(path)
+		text, err := textfile.ReadFile(path, maxConf)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}

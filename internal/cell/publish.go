@@ -10,7 +10,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 
@@ -72,18 +71,37 @@ func (c *Cell) publishDeb(deb *debfile.Package, name string) (*PackageRecord, er
 // stem is the package's file name without .deb.
 func (c *Cell) stem() string { return strings.TrimSuffix(c.Package.FileName(), ".deb") }
 
-// publishLog copies the build log; none, as when the source could not even be
-// copied, is no error.
-func (c *Cell) publishLog(log string) (string, error) {
-	text, err := os.ReadFile(log)
+// The endings of a build log's name. The log of a failure does not take the
+// place of the one that a published package's record names.
+const (
+	builtLog  = ".log"
+	failedLog = ".failed.log"
+)
+
+func logSuffix(err error) string {
+	if err != nil {
+		return failedLog
+	}
+	return builtLog
+}
+
+// publishLog copies the build log, and removes that of an earlier failure. No
+// log, as when the source could not even be copied, is no error.
+func (c *Cell) publishLog(suffix string) (string, error) {
+	text, err := os.ReadFile(c.workLog())
 	if errors.Is(err, os.ErrNotExist) {
 		return "", nil
 	}
 	if err != nil {
 		return "", err
 	}
-	to := filepath.Join(cmp.Or(c.opts.LogDir, c.opts.Output), c.stem()+".log")
-	return to, writeFile(to, text)
+	stem := filepath.Join(cmp.Or(c.opts.LogDir, c.opts.Output), c.stem())
+	if suffix == builtLog {
+		if err := os.Remove(stem + failedLog); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", err
+		}
+	}
+	return stem + suffix, c.writeFile(stem+suffix, text)
 }
 
 // publishRecord makes the cell count as published.
@@ -92,33 +110,33 @@ func (c *Cell) publishRecord(r *Result) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(c.recordFile(), append(text, '\n'))
+	return c.writeFile(c.recordFile(), append(text, '\n'))
 }
 
 func (c *Cell) recordFile() string {
 	return filepath.Join(cmp.Or(c.opts.RecordDir, c.opts.Output), c.stem()+".json")
 }
 
-// writeFile puts text at file whole or not at all.
-func writeFile(file string, text []byte) (err error) {
+// writeFile puts text at file whole or not at all. The umask decides its mode.
+func (c *Cell) writeFile(file string, text []byte) (err error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), "."+path.Base(file)+".*")
+	name := filepath.Join(filepath.Dir(file), "."+filepath.Base(c.opts.WorkDir)+"-"+filepath.Base(file))
+	tmp, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(tmp.Name()))
+			err = errors.Join(err, os.Remove(name))
 		}
 	}()
 	_, err = tmp.Write(text)
-	err = errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close())
-	if err != nil {
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
-	return os.Rename(tmp.Name(), file)
+	return os.Rename(name, file)
 }
 
 // digest returns size and SHA-256 of a file.

@@ -58,11 +58,28 @@ func (c *Cell) run(ctx context.Context, r *Result) error {
 			return fmt.Errorf("%s: BUILD_DEPENDS: %s was not built", c.Title(), dep.Title())
 		}
 	}
-	built, err := c.build(ctx, r)
+	p := &packing{Package: c.Package, record: r}
+	err := c.fill(ctx, p)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var logErr error
+	r.Log, logErr = c.publishLog(logSuffix(err))
+	if e, ok := errors.AsType[*kbuild.Error](err); ok {
+		e.LogPath = r.Log
+	}
+	if err := errors.Join(err, c.titled(logErr)); err != nil {
+		return err
+	}
+	return c.publish(p)
+}
+
+// fill builds the modules and puts them into p.
+func (c *Cell) fill(ctx context.Context, p *packing) error {
+	built, err := c.build(ctx, p.record)
 	if err != nil {
 		return err
 	}
-	p := &packing{Package: c.Package, record: r}
 	for _, m := range built.Modules {
 		if err := c.addModule(ctx, p, m); err != nil {
 			return fmt.Errorf("%s: %w", c.Title(), err)
@@ -73,7 +90,7 @@ func (c *Cell) run(ctx context.Context, r *Result) error {
 			p.Siblings = append(p.Siblings, bmdeb.Sibling{Name: dep.Package.Name, Version: dep.Package.Version})
 		}
 	}
-	return c.publish(p)
+	return nil
 }
 
 // packing is a package that is being filled.
@@ -83,32 +100,29 @@ type packing struct {
 	record *Result
 }
 
-// build runs kbuild and publishes its log, whatever came of it but an
-// interruption.
+// workDir holds all of this cell.
+func (c *Cell) workDir() string { return filepath.Dir(c.Layout.DKMSTree.Host) }
+
+// workLog is the build log before it is published.
+func (c *Cell) workLog() string { return filepath.Join(c.workDir(), "make.log") }
+
+// build runs kbuild.
 func (c *Cell) build(ctx context.Context, r *Result) (*kbuild.Result, error) {
-	work := filepath.Dir(c.Layout.DKMSTree.Host)
-	if err := errors.Join(os.MkdirAll(work, 0o755), os.MkdirAll(c.Layout.TmpDir.Host, 0o700)); err != nil {
+	if err := errors.Join(os.MkdirAll(c.workDir(), 0o755), os.MkdirAll(c.Layout.TmpDir.Host, 0o700)); err != nil {
 		return nil, err
 	}
-	log := filepath.Join(work, "make.log")
 	b := &kbuild.Build{
 		Conf: c.Conf, Tree: c.Kernel, Layout: c.Layout, SourceHost: c.Source.Dir, Jobs: c.opts.Jobs,
 		ExtraSymvers: c.extraSymvers(), Epoch: c.clock,
-		Out: filepath.Join(work, "modules"), LogPath: log, Run: c.opts.Run, Now: c.opts.Now,
+		Out: filepath.Join(c.workDir(), "modules"), LogPath: c.workLog(), Run: c.opts.Run, Now: c.opts.Now,
 		DKMSConf: c.Source.Conf.Text,
 	}
 	built, err := b.Do(ctx)
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	published, logErr := c.publishLog(log)
-	r.Log = published
 	if e, ok := errors.AsType[*kbuild.Error](err); ok {
-		e.LogPath = published
 		e.Excerpt = c.shown(e.Excerpt)
 	}
-	if err := errors.Join(c.titled(err), c.titled(logErr)); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, c.titled(err)
 	}
 	for _, s := range built.Steps {
 		r.Steps = append(r.Steps, StepRecord{s.Name, s.Command, s.ExitCode, s.Elapsed.Seconds()})
@@ -130,7 +144,7 @@ func (c *Cell) titled(err error) error {
 // shown names the source's files as the user does: what was unpacked or copied
 // is gone when he reads this.
 func (c *Cell) shown(text string) string {
-	return strings.ReplaceAll(text, c.Source.Dir+"/", c.Source.Shown+"/")
+	return strings.NewReplacer(c.Source.Dir+"/", c.Source.Shown+"/", c.Layout.BuildDir().Host+"/", c.Source.Shown+"/").Replace(text)
 }
 
 // extraSymvers are the Module.symvers of all that c depends on.

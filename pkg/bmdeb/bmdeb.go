@@ -10,6 +10,7 @@ package bmdeb
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -210,6 +211,25 @@ func (p *Package) rivals() []string {
 	})
 }
 
+// CheckProvides accepts one package that another may provide: NAME, or NAME (=
+// VERSION), which is all that dpkg takes there (Policy 7.5).
+func CheckProvides(text string) error {
+	relations, err := control.ParseRelations(text)
+	if err != nil {
+		return err
+	}
+	if len(relations) != 1 || len(relations[0]) != 1 || strings.Contains(text, ",") {
+		return fmt.Errorf("%q: want one NAME, or NAME (= VERSION)", text)
+	}
+	r := relations[0][0]
+	exact := r.Version == "" || r.Operator == "=" && version.Validate(r.Version) == nil
+	plain := r.Qualifier == "" && len(r.Archs) == 0 && len(r.Profiles) == 0
+	if !exact || !plain || control.ValidPackageName(r.Name) != nil {
+		return fmt.Errorf("%q: want one NAME, or NAME (= VERSION)", text)
+	}
+	return nil
+}
+
 func (p *Package) provides() []string {
 	return append([]string{fmt.Sprintf("%s-modules (= %s)", p.Name, p.Version)}, p.Provides...)
 }
@@ -241,9 +261,18 @@ func (p *Package) description() string {
 	text := fmt.Sprintf("This package contains %s, compiled for Linux %s and ready to be loaded: neither dkms, nor a compiler, nor kernel headers are needed.", what, p.Kernel.Release)
 	lines := append([]string{synopsis}, wrap(text, 78)...)
 	if p.Description != "" {
-		lines = append(append(lines, "."), strings.Split(p.Description, "\n")...)
+		lines = append(lines, ".", p.origin() + ", which it was built from, says of itself:", ".")
+		lines = append(lines, strings.Split(p.Description, "\n")...)
 	}
 	return strings.Join(lines, "\n")
+}
+
+// origin is the package whose description is quoted.
+func (p *Package) origin() string {
+	if len(p.DKMSPackages) > 0 {
+		return p.DKMSPackages[0]
+	}
+	return p.Source
 }
 
 // wrap breaks text at blanks into lines of at most width bytes.
@@ -268,7 +297,8 @@ func (p *Package) ModulePath(m Module) string {
 }
 
 // files lists the modules, the changelog and the copyright. A native version
-// has its changelog under upstream's name (Policy 12.7).
+// has its changelog under upstream's name (Policy 12.7); it is the source that
+// is native or not.
 func (p *Package) files() ([]debfile.File, error) {
 	var files []debfile.File
 	for _, m := range p.Modules {
@@ -282,7 +312,7 @@ func (p *Package) files() ([]debfile.File, error) {
 		return nil, err
 	}
 	name := "changelog.Debian.gz"
-	if version.Revision(p.Version) == "" {
+	if version.Revision(cmp.Or(p.SourceVersion, p.Version)) == "" {
 		name = "changelog.gz"
 	}
 	files = append(files, file(path.Join(doc, name), changelog))

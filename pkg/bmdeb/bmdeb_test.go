@@ -68,7 +68,7 @@ func TestControlOfTheExample(t *testing.T) {
 		"Description: i40e kernel module for Linux 6.1.0-56-amd64\n" +
 			"This package contains the kernel module i40e, compiled for Linux\n" +
 			"6.1.0-56-amd64 and ready to be loaded: neither dkms, nor a compiler, nor\n" +
-			"kernel headers are needed.\n.\nWords of the source.\n.\nMore words.",
+			"kernel headers are needed.\n.\ni40e-dkms, which it was built from, says of itself:\n.\nWords of the source.\n.\nMore words.",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Control() differs (-want +got):\n%s", diff)
@@ -129,7 +129,7 @@ func TestFiles(t *testing.T) {
 			"usr/share/doc/i40e-modules-6.1.0-56-amd64/changelog.Debian.gz",
 			"usr/share/doc/i40e-modules-6.1.0-56-amd64/copyright"}},
 		{"native, coexisting, merged /usr, no copyright", func(p *Package) {
-			p.Version, p.Coexist, p.Kernel.ModulesDir, p.Copyright = "2.4.6", true, "usr/lib/modules", nil
+			p.Version, p.SourceVersion, p.Coexist, p.Kernel.ModulesDir, p.Copyright = "2.4.6", "2.4.6", true, "usr/lib/modules", nil
 		}, []string{
 			"usr/lib/modules/6.1.0-56-amd64/updates/gokms/i40e.ko",
 			"usr/share/doc/i40e-modules-6.1.0-56-amd64/changelog.gz"}},
@@ -333,5 +333,17 @@ func TestDebugDeb(t *testing.T) {
 	}
 	if _, err := p.DebugDeb([]DebugFile{{BuildID: []byte{1}, Open: open}}); err == nil {
 		t.Error("DebugDeb with a build-id of one byte = nil")
+	}
+}
+
+func TestCheckProvides(t *testing.T) {
+	for text, want := range map[string]bool{
+		"a-modules": true, "a-modules (= 1.0-1)": true,
+		"": false, "a|b": false, "a | b": false, "a, b": false, "a,": false, "a (>= 1)": false, "a [amd64]": false,
+		"a <!x>": false, "${a:b}": false, "a (= -)": false, "a:any": false, "A_b": false, "a\nEvil: x": false,
+	} {
+		if err := CheckProvides(text); (err == nil) != want {
+			t.Errorf("CheckProvides(%q) = %v; want accepted: %v", text, err, want)
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 )
 
 // MaxLine is the longest line, in bytes, that a [Scanner] accepts.
@@ -106,4 +107,20 @@ func (s *Scanner) Err() error {
 // Errorf returns an [*Error] at the current line.
 func (s *Scanner) Errorf(format string, args ...any) *Error {
 	return Errorf(s.file, s.line, format, args...)
+}
+
+// ReadFile reads a whole regular file of at most limit bytes: a device or a
+// pipe, which might never end, is an error, like a file that is too large.
+func ReadFile(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &Error{File: path, Err: errors.New("not a regular file")}
+	}
+	if info.Size() > limit {
+		return nil, &Error{File: path, Err: fmt.Errorf("%d bytes, and %d are the most", info.Size(), limit)}
+	}
+	return os.ReadFile(path)
 }

@@ -4,6 +4,8 @@ package textfile
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -51,6 +53,24 @@ func TestErrorFormats(t *testing.T) {
 	} {
 		if got := Errorf(tt.file, tt.line, "bad").Error(); got != tt.want {
 			t.Errorf("Errorf(%q, %d) = %q; want %q", tt.file, tt.line, got, tt.want)
+		}
+	}
+}
+
+func TestReadFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(file, []byte("text"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ReadFile(file, 4); string(got) != "text" || err != nil {
+		t.Errorf("ReadFile = %q, %v; want text", got, err)
+	}
+	for path, want := range map[string]string{
+		file: file + ": 4 bytes, and 3 are the most", "/dev/zero": "/dev/zero: not a regular file",
+		"/nosuch": "stat /nosuch: no such file or directory",
+	} {
+		if _, err := ReadFile(path, 3); err == nil || err.Error() != want {
+			t.Errorf("ReadFile(%s) = %v; want %s", path, err, want)
 		}
 	}
 }
