@@ -71,7 +71,7 @@ func (c *command) do(ctx context.Context) (err error) {
 	}()
 	for _, p := range c.Packages {
 		b, err := dhmodules.Plan(ctx, tree, p, dhmodules.Options{
-			TempDir: c.env.Getenv("TMPDIR"), OS: cli.RunningDistribution(), Getenv: c.env.Getenv, Run: c.run(), DestDir: c.destDir,
+			TempDir: c.env.Getenv("TMPDIR"), OS: cli.RunningDistribution(), Run: c.run(), DestDir: c.destDir,
 			Choice: debsource.Choice{Version: c.V},
 		})
 		if err != nil {

@@ -332,7 +332,7 @@ func (c *command) moduleDepends(ctx context.Context) (map[*debhelper.Package]str
 			break
 		}
 		b, err := dhmodules.Plan(ctx, c.tree, p, dhmodules.Options{
-			TempDir: c.env.Getenv("TMPDIR"), OS: cli.RunningDistribution(), Getenv: c.env.Getenv, Run: c.run(),
+			TempDir: c.env.Getenv("TMPDIR"), OS: cli.RunningDistribution(), Run: c.run(),
 			Choice: debsource.Choice{Version: c.V},
 		})
 		if err != nil {

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 
 	"github.com/gokms/gokms/internal/source"
 	"github.com/gokms/gokms/pkg/debfile"
+	"github.com/gokms/gokms/pkg/dkms"
 	"github.com/gokms/gokms/pkg/kbuild"
 )
 
@@ -67,6 +69,9 @@ func (c *Cell) checkTools() error {
 		need(own, "xz", "xz-utils", "--compression=xz")
 	case debfile.Gzip:
 		need(own, "gzip", "gzip", "--compression=gzip")
+	}
+	if o := c.kmodOptions(); c.opts.LookPath == nil && slices.ContainsFunc(c.built(), func(m dkms.Module) bool { return m.Strip }) {
+		errs = append(errs, o.Check())
 	}
 	return errors.Join(errs...)
 }

@@ -199,10 +199,15 @@ func (c *Cell) addModule(ctx context.Context, p *packing, m kbuild.Module) error
 	return nil
 }
 
+// kmodOptions choose the strip that goes with the kernel's compiler.
+func (c *Cell) kmodOptions() *kmod.Options {
+	return &kmod.Options{LLVM: c.Kernel.Compiler.LLVM, Run: c.opts.Run}
+}
+
 // strip strips the module at path, after its debug information was copied if a
 // package of debug symbols is wanted. The module's bytes are the same either way.
 func (c *Cell) strip(ctx context.Context, p *packing, f *kmod.File, path string) error {
-	o := &kmod.Options{LLVM: c.Kernel.Compiler.LLVM, Run: c.opts.Run}
+	o := c.kmodOptions()
 	if c.opts.Dbgsym && f.Debug && len(f.BuildID) > 0 {
 		debug := path + ".debug"
 		if err := kmod.SplitDebug(ctx, path, debug, o); err != nil {

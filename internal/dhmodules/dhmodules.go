@@ -31,9 +31,8 @@ const stageDir = "debian/.debhelper/gokms"
 
 // Options of [Plan].
 type Options struct {
-	TempDir string // "": the system's
-	OS      string // $running_distribution
-	Getenv  func(string) string
+	TempDir string                // "": the system's
+	OS      string                // $running_distribution
 	Run     func(*exec.Cmd) error // must be set
 	DestDir string                // for packages; "": the parent of the source package
 	Choice  debsource.Choice      // its Version
@@ -129,7 +128,7 @@ func openTrees(ctx context.Context, t *debsource.Tree, conf *config, o Options) 
 	var trees []*kernel.Tree
 	var errs []error
 	for _, release := range releases {
-		tree, err := kernel.Open(o.ModulesRoot, release, &kernel.Options{Run: o.Run, Getenv: o.Getenv})
+		tree, err := kernel.Open(o.ModulesRoot, release, &kernel.Options{Run: o.Run})
 		if err == nil && tree.DebArch != host {
 			err = fmt.Errorf("%s: kernel %s is for %s, and this build is for %s", conf.file, release, tree.DebArch, host)
 		}
