@@ -31,6 +31,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gokms/gokms/internal/proc"
 	"github.com/gokms/gokms/pkg/dkms"
 	"github.com/gokms/gokms/pkg/textfile"
 )
@@ -164,7 +165,7 @@ func talk(cmd *exec.Cmd, limits Limits) (*response, error) {
 	err := cmd.Wait()
 	if cmd.SysProcAttr.Cloneflags&syscall.CLONE_NEWPID == 0 {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // there may be no one left
-		killMarked(cmd.Env[0])
+		proc.KillMarked(cmd.Env[0])
 	}
 	var answer response
 	if json.Unmarshal(stdout.Bytes(), &answer) == nil && (answer.Values != nil || answer.Error != nil) {

@@ -134,40 +134,6 @@ const markerName = "GOKMS_CONFEVAL"
 
 func marker() string { return markerName + "=" + rand.Text() }
 
-// marked lists the processes that have an environment variable NAME=VALUE.
-func marked(entry string) []int {
-	files, err := filepath.Glob("/proc/[0-9]*/environ")
-	if err != nil {
-		return nil
-	}
-	var found []int
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil || !slices.Contains(strings.Split(string(text), "\x00"), entry) {
-			continue // it ended, or it is somebody else's
-		}
-		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
-			found = append(found, pid)
-		}
-	}
-	return found
-}
-
-// killMarked ends what a crashed child left behind.
-func killMarked(entry string) {
-	for range maxRounds {
-		pids := marked(entry)
-		if len(pids) == 0 {
-			return
-		}
-		for _, sig := range []unix.Signal{unix.SIGSTOP, unix.SIGKILL} {
-			for _, pid := range pids {
-				_ = unix.Kill(pid, sig) // it may be gone already
-			}
-		}
-	}
-}
-
 // killTree ends the child and all that is below it, from outside. The child
 // goes last, since what is below it is found through it.
 func killTree(pid int) error {
