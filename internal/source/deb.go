@@ -22,10 +22,7 @@ func (r *resolver) deb(ctx context.Context, file string) ([]*Source, error) {
 	if r.SourceDir != "" {
 		return nil, fmt.Errorf("%s: --source-dir goes with a directory, not with a .deb", r.arg)
 	}
-	root, err := os.MkdirTemp(r.WorkDir, "deb-")
-	if err == nil {
-		err = os.Chmod(root, 0o755) // for an evaluation as another user
-	}
+	root, err := r.makeDir("deb-")
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +56,11 @@ func (r *resolver) deb(ctx context.Context, file string) ([]*Source, error) {
 		if s, err = r.load(ctx, s); err != nil {
 			return nil, err
 		}
+		v := survey{dir: s.Dir, shown: s.Shown, installed: true}
+		if err := v.walk(); err != nil {
+			return nil, err
+		}
+		s.NewestFile = v.newest
 		sources = append(sources, s)
 	}
 	return sources, nil

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/gokms/gokms/pkg/changelog"
@@ -45,6 +44,9 @@ func (r *resolver) directory(ctx context.Context, dir string) ([]*Source, error)
 			files = r.SourceDir
 		}
 		s, err := r.load(ctx, &Source{Dir: files, Conf: dkms.File{Path: conf}, Debian: d})
+		if err == nil {
+			err = r.bareFiles(ctx, s)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -93,7 +95,7 @@ func (r *resolver) debianTree(ctx context.Context, dir string) ([]*Source, error
 		if err != nil {
 			return nil, err
 		}
-		if err := r.stage(ctx, dir, s); err != nil {
+		if err := r.stageTree(ctx, dir, s); err != nil {
 			return nil, err
 		}
 		sources = append(sources, s)
@@ -173,10 +175,9 @@ func (r *resolver) control(dir string) (*control.Template, error) {
 	return control.ParseTemplate(f, r.shown(path))
 }
 
-// stage copies the module's files to WorkDir/NAME-VERSION and puts the
-// dkms.conf there: src/ if there is one, else all but debian/ and what version
-// control keeps. It becomes s.Dir.
-func (r *resolver) stage(ctx context.Context, dir string, s *Source) error {
+// stageTree copies the module's files to WorkDir and puts the dkms.conf there:
+// src/ if there is one, else all but debian/ and what version control keeps.
+func (r *resolver) stageTree(ctx context.Context, dir string, s *Source) error {
 	from := r.SourceDir
 	if from == "" {
 		from = filepath.Join(dir, "src")
@@ -184,29 +185,22 @@ func (r *resolver) stage(ctx context.Context, dir string, s *Source) error {
 			from = dir
 		}
 	}
-	entries, err := os.ReadDir(from)
-	if err != nil {
-		return err
-	}
 	s.Shown = r.shown(from)
-	s.Dir = filepath.Join(r.WorkDir, s.Name+"-"+s.Version)
-	if err := errors.Join(os.MkdirAll(s.Dir, 0o755), os.Chmod(s.Dir, 0o755)); err != nil {
+	v := survey{dir: from, shown: s.Shown}
+	if err := v.walk(); err != nil {
 		return err
 	}
-	args := []string{"-a", "-t", s.Dir, "--"}
-	for _, e := range entries {
-		if PartOfModule(e.Name()) {
-			args = append(args, filepath.Join(from, e.Name()))
-		}
+	s.NewestFile = v.newest
+	if err := r.stage(ctx, s, v); err != nil {
+		return err
 	}
-	if len(args) == 4 {
+	if staged, err := os.ReadDir(s.Dir); err != nil {
+		return err
+	} else if len(staged) == 0 {
 		return &Error{
 			Err:  fmt.Errorf("%s: no module sources: no src/, and nothing beside debian/", r.arg),
 			Cure: "say where they are with --source-dir",
 		}
-	}
-	if err := r.run(exec.CommandContext(ctx, "cp", args...)); err != nil {
-		return err
 	}
 	conf := filepath.Join(s.Dir, "dkms.conf")
 	if err := os.RemoveAll(conf); err != nil {
@@ -214,17 +208,6 @@ func (r *resolver) stage(ctx context.Context, dir string, s *Source) error {
 	}
 	s.Conf.Source = conf
 	return os.WriteFile(conf, s.Conf.Text, 0o644)
-}
-
-// PartOfModule reports whether a name at the top of a source package can be
-// part of the module: it is neither Debian's nor kept by version control, of
-// whose names dpkg-source(1) has the list.
-func PartOfModule(name string) bool { return !slices.Contains(notModule, name) }
-
-var notModule = []string{
-	"debian", ".pc", ".github", ".gitlab-ci.yml", ".git", ".gitattributes", ".gitignore", ".gitmodules", ".gitreview",
-	".hg", ".hgignore", ".hgsigs", ".hgtags", ".svn", "CVS", ".cvsignore", "RCS", ".bzr", ".bzr.backup", ".bzr.tags", ".bzrignore",
-	"_darcs", "_MTN", ".mtn-ignore", ".arch-ids", ".arch-inventory", "{arch}",
 }
 
 // installedIdentity asks dpkg which package installed dir, and reads what that
@@ -236,7 +219,7 @@ func (r *resolver) installedIdentity(ctx context.Context, dir string) Debian {
 	if err != nil {
 		return Debian{}
 	}
-	if tree, err := filepath.EvalSymlinks(r.SourceTree); err != nil || filepath.Dir(resolved) != tree {
+	if !r.inSourceTree(dir) {
 		return Debian{}
 	}
 	out, err := r.output(exec.CommandContext(ctx, "dpkg-query", "-S", escapeGlob(filepath.Join(resolved, "dkms.conf"))))

@@ -25,13 +25,14 @@ import (
 // Source is one module source.
 type Source struct {
 	Arg     string    // as the user gave it
-	Dir     string    // the module's files, absolute
+	Dir     string    // the module's files, absolute: the user's own, or a copy in WorkDir
 	Shown   string    // Dir as messages name it: where the user has it
 	Conf    dkms.File // its dkms.conf, #MODULE_VERSION# replaced
 	Name    string    // PACKAGE_NAME, without a kernel evaluated
 	Version string    // PACKAGE_VERSION, likewise
 	Debian  Debian
-	// NewestFile is the modification time of the newest file below Dir.
+	// NewestFile is the modification time of the newest file below Dir, without
+	// what version control and gokms itself keep there.
 	NewestFile time.Time
 }
 
@@ -52,11 +53,12 @@ type Debian struct {
 
 // Options say where to look.
 type Options struct {
-	Dir        string // relative arguments are relative to it
-	SourceTree string // where NAME/VERSION is found: /usr/src
-	SourceDir  string // the module's files, where a debian/ folder does not tell; "" to find out
-	DocDir     string // changelogs and copyrights of installed packages; "": /usr/share/doc
-	WorkDir    string // an empty directory of the caller's for what must be unpacked; who evaluates must get there
+	Dir        string   // relative arguments are relative to it
+	SourceTree string   // where NAME/VERSION is found: /usr/src
+	SourceDir  string   // the module's files, where a debian/ folder does not tell; "" to find out
+	DocDir     string   // changelogs and copyrights of installed packages; "": /usr/share/doc
+	Outputs    []string // where results will appear; a source that holds one of them is copied, so that no build sees another's
+	WorkDir    string   // an empty directory of the caller's for what must be unpacked; who evaluates must get there
 	// Eval evaluates a dkms.conf without a kernel, under limits.
 	Eval func(context.Context, dkms.Input) (*dkms.Values, error)
 	Run  func(*exec.Cmd) error // nil: (*exec.Cmd).Run
@@ -146,9 +148,7 @@ func (r *resolver) load(ctx context.Context, s *Source) (*Source, error) {
 	if err := r.identify(ctx, s); err != nil {
 		return nil, err
 	}
-	var err error
-	s.NewestFile, err = newestFile(s.Dir)
-	return s, err
+	return s, nil
 }
 
 // versionPlaceholder stands for the upstream version from debian/changelog in
@@ -208,22 +208,6 @@ func (r *resolver) shown(path string) string {
 		return path
 	}
 	return rel
-}
-
-// newestFile returns the latest modification time of a regular file below dir.
-func newestFile(dir string) (time.Time, error) {
-	var newest time.Time
-	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		info, err := d.Info()
-		if err == nil && info.ModTime().After(newest) {
-			newest = info.ModTime()
-		}
-		return err
-	})
-	return newest, err
 }
 
 // Error is a problem with a source and what cures it.
