@@ -31,11 +31,9 @@ func (d *Debian) upstream() string {
 // directory takes a directory with a dkms.conf, or one with debian/*.dkms.
 func (r *resolver) directory(ctx context.Context, dir string) ([]*Source, error) {
 	conf := filepath.Join(dir, "dkms.conf")
-	debian := filepath.Join(dir, "debian")
-	hasChangelog := exists(filepath.Join(debian, "changelog"))
 	switch {
 	case exists(conf):
-		d, err := r.bareIdentity(ctx, dir, hasChangelog)
+		d, err := r.bareIdentity(ctx, dir)
 		if err != nil {
 			return nil, err
 		}
@@ -51,7 +49,7 @@ func (r *resolver) directory(ctx context.Context, dir string) ([]*Source, error)
 			return nil, err
 		}
 		return []*Source{s}, nil
-	case hasChangelog:
+	case hasChangelog(dir):
 		return r.debianTree(ctx, dir)
 	}
 	return nil, &Error{
@@ -62,12 +60,17 @@ func (r *resolver) directory(ctx context.Context, dir string) ([]*Source, error)
 
 // bareIdentity is what is known of a directory with a dkms.conf: from its own
 // debian/ folder, or from the package that dpkg says it belongs to.
-func (r *resolver) bareIdentity(ctx context.Context, dir string, hasChangelog bool) (Debian, error) {
-	if hasChangelog {
-		return r.treeIdentity(dir)
+func (r *resolver) bareIdentity(ctx context.Context, dir string) (Debian, error) {
+	if !hasChangelog(dir) {
+		return r.installedIdentity(ctx, dir), nil
 	}
-	return r.installedIdentity(ctx, dir), nil
+	if err := r.checkPatches(ctx, dir); err != nil {
+		return Debian{}, err
+	}
+	return r.treeIdentity(dir)
 }
+
+func hasChangelog(dir string) bool { return exists(filepath.Join(dir, "debian", "changelog")) }
 
 // debianTree takes a source package: each debian/*.dkms is one module source.
 func (r *resolver) debianTree(ctx context.Context, dir string) ([]*Source, error) {
@@ -80,6 +83,9 @@ func (r *resolver) debianTree(ctx context.Context, dir string) ([]*Source, error
 	}
 	if len(confs) == 0 {
 		return nil, r.opaque()
+	}
+	if err := r.checkPatches(ctx, dir); err != nil {
+		return nil, err
 	}
 	identity, err := r.treeIdentity(dir)
 	if err != nil {
