@@ -4,6 +4,7 @@ package kbuild
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -11,9 +12,14 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/gokms/gokms/internal/proc"
 	"github.com/gokms/gokms/pkg/dkms"
 	"github.com/gokms/gokms/pkg/kernel"
 )
+
+// markerName is a variable that all processes of one build have in their
+// environment.
+const markerName = "GOKMS_BUILD"
 
 // DefaultMaxLog is how large a build's log may grow, in bytes.
 const DefaultMaxLog = 64 << 20
@@ -48,14 +54,16 @@ type Build struct {
 	// Setenv is added to the environment of the build ("NAME=VALUE") and wins
 	// over what is there. Nothing is inherited; without Setenv the build sees
 	//
-	//   - PATH, fixed; HOME=/nonexistent, SHELL=/bin/sh, TMPDIR, LC_ALL=C.UTF-8,
-	//     TZ=UTC
+	//   - PATH, fixed but for its first directory, which is below TMPDIR and has
+	//     a uname that answers -r by the kernel that is built for;
+	//     HOME=/nonexistent, SHELL=/bin/sh, TMPDIR, LC_ALL=C.UTF-8, TZ=UTC
 	//   - what dkms exports: module, module_version, kernelver, arch, CC,
 	//     KERNEL_CC; LD and KERNEL_LD for kernels linked by lld
 	//   - LLVM for kernels compiled by clang
 	//   - MAKEFLAGS=-jN
 	//   - SOURCE_DATE_EPOCH and KBUILD_BUILD_{TIMESTAMP,USER,HOST,VERSION}
 	//   - KBUILD_EXTRA_SYMBOLS if there are ExtraSymvers
+	//   - GOKMS_BUILD, by which whatever is left running is found
 	//   - KCFLAGS and KAFLAGS with -ffile-prefix-map, where the build's
 	//     directories are not those of dkms on a default machine
 	Setenv []string
@@ -133,13 +141,15 @@ func (b *Build) Do(ctx context.Context) (res *Result, err error) {
 	}()
 	log.header(b)
 
-	r := &run{Build: b, log: log, env: b.environ()}
+	mark := markerName + "=" + rand.Text()
+	defer proc.KillMarked(mark)
+	r := &run{Build: b, log: log, env: append(b.environ(), mark)}
 	steps := []func(context.Context) error{
-		r.copySource, r.placeSymvers, r.applyPatches, r.preBuild, r.makeModules, r.collect, r.postBuild,
+		r.placeShims, r.copySource, r.placeSymvers, r.applyPatches, r.preBuild, r.makeModules, r.collect, r.postBuild,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
-			log.say("failed: %v", err)
+			log.say("failed: %s", withoutLogPath(err))
 			return nil, err
 		}
 	}

@@ -231,6 +231,26 @@ func TestDoMissingModule(t *testing.T) {
 	}
 }
 
+func TestDoModuleIsNone(t *testing.T) {
+	b := newBuild(t, "ln -s /nonexistent/foo.ko foo.ko; mkdir a; mkfifo a/foo.ko; ln -s foo.ko a/bar.ko", nil)
+	e := mustFail(t, b, "MAKE")
+	want := "expected foo.ko, found a/bar.ko (not a regular file), a/foo.ko (not a regular file), foo.ko (a link to /nonexistent/foo.ko, which leads nowhere)"
+	if e.Err.Error() != want {
+		t.Errorf("error %v; want %s", e.Err, want)
+	}
+}
+
+// TestDoLogOfFailure has a log that outlives the place it was written at.
+func TestDoLogOfFailure(t *testing.T) {
+	b := newBuild(t, "echo x.c:1:1: error: no; exit 3", nil)
+	mustFail(t, b, "MAKE")
+	log := read(t, b.LogPath)
+	want := "== failed: foo/1.0 for " + fakeRelease + ": MAKE: exit status 3\nx.c:1:1: error: no\n"
+	if !strings.HasSuffix(log, want) || strings.Contains(log, b.LogPath) {
+		t.Errorf("the log ends otherwise than %q:\n%s", want, log)
+	}
+}
+
 func TestDoModules(t *testing.T) {
 	b := newBuild(t, "mkdir -p a/b; echo 1 > a/b/one.ko; echo 2 > real; ln -s /D/foo/1.0/build/real two.ko; printf '0x1\\ts\\t%s/a/m\\tEXPORT_SYMBOL\\t\\n' \"$PWD\" | tee Module.symvers a/Module.symvers; echo x >> a/Module.symvers; echo 5 >> touched.ko",
 		map[string]string{"old.ko": "3\n", "touched.ko": "4\n"})
@@ -397,6 +417,26 @@ func TestDoLeftBehind(t *testing.T) {
 	if got := texts(r.Warnings); got != "[MAKE left processes behind; they were killed]" {
 		t.Errorf("Warnings = %s", got)
 	}
+}
+
+// TestDoSessionsEnd has processes that leave the session of the build.
+func TestDoSessionsEnd(t *testing.T) {
+	testkit.Tools(t, "setsid")
+	b := newBuild(t, `setsid sh -c 'echo $$ >> $TMPDIR/pids; setsid sleep 600 & echo $! >> $TMPDIR/pids; wait' >/dev/null 2>&1 & sleep 0.3; false`, nil)
+	mustFail(t, b, "MAKE")
+	gone(t, filepath.Join(b.Layout.TmpDir.Host, "pids"), 2)
+}
+
+// TestDoCallersPath has a PATH of the caller's whose shell does nothing.
+func TestDoCallersPath(t *testing.T) {
+	dir := t.TempDir()
+	writeTree(t, dir, map[string]string{"bash": "#!/bin/sh\n"})
+	if err := os.Chmod(filepath.Join(dir, "bash"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b := newBuild(t, "echo code > foo.ko", nil)
+	t.Setenv("PATH", dir)
+	mustDo(t, b)
 }
 
 // TestDoParentKilled kills a process that runs a build (this test binary) and

@@ -82,6 +82,23 @@ func (r *run) built(m dkms.Module) string {
 	return path
 }
 
+// remark says why a file that has a module's name is none.
+func (r *run) remark(path string) string {
+	target, err := os.Readlink(path)
+	link := err == nil
+	if link && filepath.IsAbs(target) {
+		path = r.Layout.ToHost(target)
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil && link:
+		return fmt.Sprintf(" (a link to %s, which leads nowhere)", target)
+	case err == nil && !info.Mode().IsRegular():
+		return " (not a regular file)"
+	}
+	return ""
+}
+
 // foundModules lists the .ko files below the build directory, not all of them
 // if there are many.
 func (r *run) foundModules() []string {
@@ -89,7 +106,7 @@ func (r *run) foundModules() []string {
 	root := r.Layout.BuildDir().Host
 	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() && filepath.Ext(path) == ".ko" {
-			found = append(found, strings.TrimPrefix(path, root+"/"))
+			found = append(found, strings.TrimPrefix(path, root+"/")+r.remark(path))
 		}
 		return nil // what cannot be read is not found
 	})

@@ -21,7 +21,11 @@
 //   - PRE_INSTALL, POST_INSTALL, POST_ADD and POST_REMOVE concern the machine
 //     that gets the module. They are reported, not run.
 //
-// What a build starts and leaves running is killed with its process group. A
-// process that moves itself to a session of its own escapes; only a sandbox
-// with a process namespace (in front of [Build.Run]) catches it.
+// What a build starts and leaves running is killed with its process group, and
+// what moved itself to a session of its own by a variable in its environment. A
+// process that drops that variable as well escapes; only a sandbox with a
+// process namespace (in front of [Build.Run]) catches it.
+//
+// A program that asks for the running kernel by other means than uname(1) in
+// PATH, such as /bin/uname or uname(2), gets that of the machine.
 package kbuild

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// searchPath is the PATH of every build. The caller's would bring in tools of
+// searchPath is the PATH of every build, behind our own directory. The caller's would bring in tools of
 // one user, which need that user's HOME as well.
 const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -36,7 +36,7 @@ func (b *Build) environ() []string {
 		epoch = time.Unix(0, 0)
 	}
 	env := []string{
-		"PATH=" + searchPath,
+		"PATH=" + b.Layout.shimDir().Build + ":" + searchPath,
 		"HOME=/nonexistent",
 		"SHELL=/bin/sh",
 		"TMPDIR=" + b.Layout.TmpDir.Build,

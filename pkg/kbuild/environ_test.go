@@ -25,7 +25,7 @@ func TestEnviron(t *testing.T) {
 	}
 	const maps = "-ffile-prefix-map=/w/src/foo-1.0/=/usr/src/foo-1.0/ -ffile-prefix-map=/w/dkms/foo/1.0/build=/var/lib/dkms/foo/1.0/build"
 	want := []string{
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"PATH=/w/tmp/gokms-bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/nonexistent",
 		"SHELL=/bin/sh",
 		"TMPDIR=/w/tmp",

@@ -33,6 +33,16 @@ func (e *Error) Error() string {
 	return text.String()
 }
 
+// withoutLogPath is the text of err as the log itself tells it.
+func withoutLogPath(err error) string {
+	if e, ok := err.(*Error); ok {
+		inside := *e
+		inside.LogPath = ""
+		return inside.Error()
+	}
+	return err.Error()
+}
+
 // Unwrap returns e.Err.
 func (e *Error) Unwrap() error { return e.Err }
 
@@ -40,7 +50,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // module. A failing command in front of a ";" in MAKE is seen this way.
 type MissingError struct {
 	Missing []string // paths below the build directory
-	Found   []string // the .ko files that are there instead
+	Found   []string // the .ko files that are there instead, links that lead nowhere with a remark
 }
 
 func (e *MissingError) Error() string {

@@ -34,10 +34,12 @@ var patterns = []struct {
 	{2, regexp.MustCompile(`^\S+: (?:fatal error|internal compiler error|error|FATAL): `)}, // cc1, ld.lld, configure, depmod
 	{2, regexp.MustCompile(`^error: `)},                                                    // rustc, objtool
 	{2, regexp.MustCompile(`(?:undefined reference to|multiple definition of) `)},
-	{2, regexp.MustCompile(`^(?:\S*/)?(?:\S+-)?ld(?:\.\w+)?: (?:cannot|final link failed|unrecognized)`)},
+	{2, regexp.MustCompile(`^(?:\S*/)?(?:\S+-)?ld(?:\.\w+)?: (?:cannot|unrecognized|.*\bfailed\b)`)},
+	{2, regexp.MustCompile(`^\{standard input\}: Fatal error: `)}, // as
+	{2, regexp.MustCompile(`: No space left on device$`)},
 	{2, regexp.MustCompile(`^(?P<file>[^\s:]+):(?P<line>\d+): \*\*\* (?P<reason>.)`)}, // $(error ...), missing separator
 	{2, regexp.MustCompile(`^FAILED: `)},                                              // resolve_btfids
-	{3, regexp.MustCompile(`: (?:command not found|not found|No such file or directory|Permission denied|No space left on device)$`)},
+	{3, regexp.MustCompile(`: (?:command not found|not found|No such file or directory|Permission denied)$`)},
 	{3, regexp.MustCompile(`^make(?:\[\d+\])?: \*\*\* `)},
 }
 

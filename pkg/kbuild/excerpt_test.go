@@ -39,6 +39,28 @@ var excerptRows = []struct {
 		want: "$B/patched.c:1:1: error: expected ‘;’\n    1 | patched",
 	},
 	{
+		name: "linker without disk space",
+		log: "cat: /sys/gone: No such file or directory\nld: $B/foo.o: warning: no .note.GNU-stack\n" +
+			"/usr/bin/ld: final close failed: No space left on device\nmake[2]: *** [scripts/Makefile.modfinal:63: $B/foo.ko] Error 1\n",
+		want: "/usr/bin/ld: final close failed: No space left on device",
+	},
+	{
+		name: "linker that fails otherwise",
+		log:  "cat: /sys/gone: No such file or directory\nx86_64-linux-gnu-ld.bfd: $B/foo.ko: file truncated; setting the size failed\n",
+		want: "x86_64-linux-gnu-ld.bfd: $B/foo.ko: file truncated; setting the size failed",
+	},
+	{
+		name: "assembler without disk space",
+		log: "cat: /sys/gone: No such file or directory\n{standard input}: Assembler messages:\n" +
+			"{standard input}: Fatal error: can't write 12 bytes to section .text of $B/foo.o: 'No space left on device'\n",
+		want: "{standard input}: Fatal error: can't write 12 bytes to section .text of $B/foo.o: 'No space left on device'",
+	},
+	{
+		name: "tool without disk space",
+		log:  "cat: /sys/gone: No such file or directory\ncp: error writing 'x.h': No space left on device\n",
+		want: "cp: error writing 'x.h': No space left on device",
+	},
+	{
 		name: "no source line printed",
 		log:  "$B/main.c:3:5: fatal error: linux/gone.h: No such file or directory\ncompilation terminated.\n",
 		want: "$S/main.c:3:5: fatal error: linux/gone.h: No such file or directory\n    3 |     gone();",

@@ -88,6 +88,7 @@ func (r *run) wait(ctx context.Context, p program) (exitCode int, err error) {
 
 func (r *run) command(ctx context.Context, p program) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, p.argv[0], p.argv[1:]...)
+	cmd.Path, cmd.Err = LookPath(p.argv[0])
 	cmd.Dir = r.Layout.BuildDir().Build
 	cmd.Env = r.env
 	cmd.Stdout, cmd.Stderr = r.log, r.log
