@@ -26,12 +26,43 @@ func (r *resolver) registered(ctx context.Context) ([]*Source, error) {
 		dir = filepath.Join(r.SourceTree, name+"-"+v)
 	}
 	if r.isModule(dir) {
-		return r.directory(ctx, dir)
+		return r.named(ctx, dir)
 	}
 	if slash {
 		return nil, r.notFound(name)
 	}
 	return r.newest(ctx)
+}
+
+// named takes the directory NAME-VERSION, whose dkms.conf has to say the same:
+// dkms goes by the directory, and its build would look for what is not there.
+func (r *resolver) named(ctx context.Context, dir string) ([]*Source, error) {
+	sources, err := r.directory(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	of, sep := filepath.Base(dir), "-"
+	if strings.Contains(r.arg, "/") {
+		of, sep = r.arg, "/"
+	}
+	for _, s := range sources {
+		if of == s.Name+sep+s.Version {
+			continue
+		}
+		field, says := "PACKAGE_NAME", s.Name
+		if strings.HasPrefix(of, s.Name+sep) {
+			field, says = "PACKAGE_VERSION", s.Version
+		}
+		values, err := r.evaluate(ctx, s) // which alone knows lines
+		if err != nil {
+			return nil, err
+		}
+		return nil, &Error{
+			Err:  values.Errorf(field, 0, "%s is %s, but the directory is that of %s", field, says, of),
+			Cure: "rename the directory, or pass it as " + dir,
+		}
+	}
+	return sources, nil
 }
 
 // isModule tells whether dir is a source below the source tree, not a way out
@@ -61,7 +92,7 @@ func (r *resolver) newest(ctx context.Context) ([]*Source, error) {
 	}
 	switch {
 	case best != nil:
-		return r.directory(ctx, best.Dir)
+		return r.named(ctx, best.Dir)
 	case len(broken) > 0:
 		return nil, errors.Join(broken...)
 	}

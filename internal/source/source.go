@@ -162,9 +162,8 @@ func (r *resolver) identify(ctx context.Context, s *Source) error {
 	values := &dkms.Values{File: s.Conf.Path, Elements: map[string][]dkms.Element{
 		"PACKAGE_NAME": {{Value: name}}, "PACKAGE_VERSION": {{Value: version}},
 	}}
-	in := dkms.Input{Files: []dkms.File{s.Conf}, Env: dkms.Env{SourceTree: r.SourceTree, Dir: "/"}}
 	if errors.Is(err, dkms.ErrNotStatic) {
-		values, err = r.Eval(ctx, in)
+		values, err = r.evaluate(ctx, s)
 	}
 	if err != nil {
 		return err
@@ -173,7 +172,7 @@ func (r *resolver) identify(ctx context.Context, s *Source) error {
 		return nil
 	}
 	// Only an evaluation knows the lines of what is wrong.
-	values, evalErr := r.Eval(ctx, in)
+	values, evalErr := r.evaluate(ctx, s)
 	if evalErr != nil {
 		return evalErr
 	}
@@ -181,6 +180,11 @@ func (r *resolver) identify(ctx context.Context, s *Source) error {
 		return evalErr
 	}
 	return err
+}
+
+// evaluate evaluates the dkms.conf without a kernel.
+func (r *resolver) evaluate(ctx context.Context, s *Source) (*dkms.Values, error) {
+	return r.Eval(ctx, dkms.Input{Files: []dkms.File{s.Conf}, Env: dkms.Env{SourceTree: r.SourceTree, Dir: "/"}})
 }
 
 // maxConf is the largest dkms.conf, in bytes, that is read.
