@@ -3,14 +3,10 @@
 package source
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/gokms/gokms/pkg/debfile"
 	"github.com/gokms/gokms/pkg/dkms"
@@ -43,9 +39,6 @@ func (r *resolver) deb(ctx context.Context, file string) ([]*Source, error) {
 	var sources []*Source
 	for _, conf := range confs {
 		s := &Source{Dir: filepath.Dir(conf), Conf: dkms.File{Path: conf}, Debian: identity}
-		if s.Conf.Text, err = readConf(conf); err != nil {
-			return nil, err
-		}
 		// Messages name the package and the member, not the unpacked copy.
 		inside, err := filepath.Rel(root, conf)
 		if err != nil {
@@ -53,6 +46,9 @@ func (r *resolver) deb(ctx context.Context, file string) ([]*Source, error) {
 		}
 		s.Conf.Path, s.Conf.Source = r.arg+":"+inside, conf
 		s.Shown = filepath.Dir(s.Conf.Path)
+		if s.Conf.Text, err = readConf(conf, s.Conf.Path); err != nil {
+			return nil, err
+		}
 		if s, err = r.load(ctx, s); err != nil {
 			return nil, err
 		}
@@ -81,60 +77,13 @@ func (r *resolver) unpack(file, root string) (Debian, error) {
 	if err != nil {
 		return Debian{}, err
 	}
-	c := d.Control()
+	identity, err := r.binaryIdentity(d.Control(), r.arg)
+	if err != nil {
+		return Debian{}, err
+	}
 	if err := d.Extract(root); err != nil {
 		return Debian{}, err
 	}
-	identity := Debian{
-		Binary: c.Get("Package"), Version: c.Get("Version"), Maintainer: unfold(c.Get("Maintainer")),
-		Homepage: c.Get("Homepage"), Description: extended(c.Get("Description")),
-	}
-	identity.Source, identity.SourceVersion = identity.Binary, identity.Version
-	if source := c.Get("Source"); source != "" {
-		name, version, ok := strings.Cut(source, " ")
-		identity.Source = name
-		if ok {
-			identity.SourceVersion = strings.Trim(version, " ()")
-		}
-	}
-	identity.readDocs(filepath.Join(root, "usr/share/doc"), identity.Binary)
+	identity.readDocs(filepath.Join(root, "usr/share/doc"))
 	return identity, nil
-}
-
-// readDocs reads changelog and copyright of an unpacked or installed package.
-// What is missing or unreadable stays empty: the package's own files are not
-// the user's to cure. A doc folder that links to another package's is looked
-// up there if that is unpacked as well.
-func (d *Debian) readDocs(docs, pkg string) {
-	dir := filepath.Join(docs, pkg)
-	for _, name := range []string{"changelog.Debian.gz", "changelog.gz", "changelog.Debian", "changelog"} {
-		text, err := readMaybeGzip(filepath.Join(dir, name))
-		if err != nil {
-			continue
-		}
-		candidate := Debian{Changelog: text}
-		if candidate.readChangelog(name) == nil && candidate.SourceVersion != "" {
-			d.Changelog, d.ChangelogDate = text, candidate.ChangelogDate
-			break
-		}
-	}
-	if text, err := os.ReadFile(filepath.Join(dir, "copyright")); err == nil {
-		d.Copyright = text
-	}
-}
-
-// maxDoc bounds an unpacked changelog, in bytes.
-const maxDoc = 64 << 20
-
-func readMaybeGzip(path string) ([]byte, error) {
-	text, err := os.ReadFile(path)
-	if err != nil || !strings.HasSuffix(path, ".gz") {
-		return text, err
-	}
-	z, err := gzip.NewReader(bytes.NewReader(text))
-	if err != nil {
-		return nil, err
-	}
-	defer z.Close()
-	return io.ReadAll(io.LimitReader(z, maxDoc))
 }

@@ -4,29 +4,16 @@ package source
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 
-	"github.com/gokms/gokms/pkg/changelog"
-	"github.com/gokms/gokms/pkg/control"
 	"github.com/gokms/gokms/pkg/dkms"
-	"github.com/gokms/gokms/pkg/version"
+	"github.com/gokms/gokms/pkg/textfile"
 )
-
-// upstream is the version that #MODULE_VERSION# stands for.
-func (d *Debian) upstream() string {
-	if d.Version == "" {
-		return ""
-	}
-	return version.Upstream(d.Version)
-}
 
 // directory takes a directory with a dkms.conf, or one with debian/*.dkms.
 func (r *resolver) directory(ctx context.Context, dir string) ([]*Source, error) {
@@ -62,12 +49,13 @@ func (r *resolver) directory(ctx context.Context, dir string) ([]*Source, error)
 // debian/ folder, or from the package that dpkg says it belongs to.
 func (r *resolver) bareIdentity(ctx context.Context, dir string) (Debian, error) {
 	if !hasChangelog(dir) {
-		return r.installedIdentity(ctx, dir), nil
+		return r.installedIdentity(ctx, dir)
 	}
 	if err := r.checkPatches(ctx, dir); err != nil {
 		return Debian{}, err
 	}
-	return r.treeIdentity(dir)
+	d, _, err := r.treeIdentity(dir)
+	return d, err
 }
 
 func hasChangelog(dir string) bool { return exists(filepath.Join(dir, "debian", "changelog")) }
@@ -87,18 +75,20 @@ func (r *resolver) debianTree(ctx context.Context, dir string) ([]*Source, error
 	if err := r.checkPatches(ctx, dir); err != nil {
 		return nil, err
 	}
-	identity, err := r.treeIdentity(dir)
-	if err != nil {
-		return nil, err
-	}
-	t, err := r.control(dir)
+	identity, t, err := r.treeIdentity(dir)
 	if err != nil {
 		return nil, err
 	}
 	var sources []*Source
 	for _, conf := range confs {
-		s, err := r.load(ctx, &Source{Dir: dir, Conf: dkms.File{Path: conf}, Debian: identity.of(conf, t.Packages)})
-		if err != nil {
+		s := &Source{Dir: dir, Conf: dkms.File{Path: conf}, Debian: identity}
+		if binary, ok := owner(conf, t.Packages); ok {
+			s.Debian = identity.of(binary)
+		} else if t.File != "" {
+			name := strings.TrimSuffix(filepath.Base(conf), ".dkms")
+			s.Warnings = append(s.Warnings, textfile.Errorf(r.shown(conf), 0, "%s has no package %s", t.File, name))
+		}
+		if s, err = r.load(ctx, s); err != nil {
 			return nil, err
 		}
 		if err := r.stageTree(ctx, dir, s); err != nil {
@@ -107,78 +97,6 @@ func (r *resolver) debianTree(ctx context.Context, dir string) ([]*Source, error
 		sources = append(sources, s)
 	}
 	return sources, nil
-}
-
-// of completes the identity of a source package for the binary package that
-// owns conf, debian/PKG.dkms or debian/dkms (the first package).
-func (d Debian) of(conf string, binaries []control.Stanza) Debian {
-	name := strings.TrimSuffix(filepath.Base(conf), ".dkms")
-	if name == "dkms" && filepath.Base(conf) == "dkms" && len(binaries) > 0 {
-		name = binaries[0].Get("Package")
-	}
-	for _, b := range binaries {
-		// debian/PKG.NAME.dkms belongs to PKG as well.
-		if pkg := b.Get("Package"); name == pkg || strings.HasPrefix(name, pkg+".") {
-			d.Binary, d.Description = pkg, extended(b.Get("Description"))
-			if h := b.Get("Homepage"); h != "" {
-				d.Homepage = h
-			}
-		}
-	}
-	return d
-}
-
-// treeIdentity reads debian/changelog, debian/control and debian/copyright.
-func (r *resolver) treeIdentity(dir string) (Debian, error) {
-	debian := filepath.Join(dir, "debian")
-	text, err := os.ReadFile(filepath.Join(debian, "changelog"))
-	if err != nil {
-		return Debian{}, err
-	}
-	d := Debian{Changelog: text}
-	if err := d.readChangelog(r.shown(filepath.Join(debian, "changelog"))); err != nil {
-		return Debian{}, err
-	}
-	d.Version = d.SourceVersion
-	if d.Copyright, err = os.ReadFile(filepath.Join(debian, "copyright")); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return Debian{}, err
-	}
-	t, err := r.control(dir)
-	if err == nil {
-		d.Maintainer, d.Homepage = unfold(t.Source.Get("Maintainer")), t.Source.Get("Homepage")
-	}
-	return d, err
-}
-
-// readChangelog takes source, version and date from d.Changelog.
-func (d *Debian) readChangelog(name string) error {
-	log, err := changelog.Parse(bytes.NewReader(d.Changelog), name)
-	if err != nil {
-		return err
-	}
-	if len(log.Entries) == 0 {
-		return fmt.Errorf("%s: no entry", name)
-	}
-	top := log.Entries[0]
-	if top.Version == "" || top.Date.IsZero() {
-		return fmt.Errorf("%s:%d: the newest entry has no version or no date", name, top.Line)
-	}
-	d.Source, d.SourceVersion, d.ChangelogDate = top.Source, top.Version, top.Date
-	return nil
-}
-
-// control reads debian/control; where there is none, it says nothing.
-func (r *resolver) control(dir string) (*control.Template, error) {
-	path := filepath.Join(dir, "debian", "control")
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return &control.Template{}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return control.ParseTemplate(f, r.shown(path))
 }
 
 // stageTree copies the module's files to WorkDir and puts the dkms.conf there:
@@ -214,53 +132,6 @@ func (r *resolver) stageTree(ctx context.Context, dir string, s *Source) error {
 	}
 	s.Conf.Source = conf
 	return os.WriteFile(conf, s.Conf.Text, 0o644)
-}
-
-// installedIdentity asks dpkg which package installed dir, and reads what that
-// package says. A directory that no package owns has no identity. dpkg is
-// asked of the source tree alone, where -dkms packages lie: it has to read
-// every list of files.
-func (r *resolver) installedIdentity(ctx context.Context, dir string) Debian {
-	resolved, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return Debian{}
-	}
-	if !r.inSourceTree(dir) {
-		return Debian{}
-	}
-	out, err := r.output(exec.CommandContext(ctx, "dpkg-query", "-S", escapeGlob(filepath.Join(resolved, "dkms.conf"))))
-	if err != nil {
-		return Debian{}
-	}
-	pkg, _, ok := strings.Cut(out, ": ")
-	if !ok || strings.ContainsAny(pkg, ", \n") {
-		return Debian{}
-	}
-	const format = `${Package}\n${Version}\n${source:Package}\n${source:Version}\n${Maintainer}\n${Homepage}\n${Description}`
-	out, err = r.output(exec.CommandContext(ctx, "dpkg-query", "-W", "-f", format, pkg))
-	fields := strings.SplitN(out, "\n", 7)
-	if err != nil || len(fields) != 7 {
-		return Debian{}
-	}
-	d := Debian{
-		Binary: fields[0], Version: fields[1], Source: fields[2], SourceVersion: fields[3],
-		Maintainer: fields[4], Homepage: fields[5], Description: extended(dedent(fields[6])),
-	}
-	d.readDocs(cmp.Or(r.DocDir, "/usr/share/doc"), d.Binary)
-	return d
-}
-
-// dedent takes the blank off the continuation lines of a field as dpkg-query
-// prints it.
-func dedent(value string) string { return strings.ReplaceAll(value, "\n ", "\n") }
-
-// unfold joins the lines of a folded field.
-func unfold(value string) string { return strings.Join(strings.Fields(value), " ") }
-
-// extended is a Description without its first line, the synopsis.
-func extended(description string) string {
-	_, rest, _ := strings.Cut(description, "\n")
-	return strings.TrimRight(rest, "\n")
 }
 
 // run runs cmd; its error holds the command and the tail of stderr.

@@ -31,6 +31,8 @@ type Source struct {
 	Name    string    // PACKAGE_NAME, without a kernel evaluated
 	Version string    // PACKAGE_VERSION, likewise
 	Debian  Debian
+	// Warnings are about the source as a whole, whatever kernel it is for.
+	Warnings []error
 	// NewestFile is the modification time of the newest file below Dir, without
 	// what version control and gokms itself keep there.
 	NewestFile time.Time
@@ -56,6 +58,7 @@ type Options struct {
 	Dir        string   // relative arguments are relative to it
 	SourceTree string   // where NAME/VERSION is found: /usr/src
 	SourceDir  string   // the module's files, where a debian/ folder does not tell; "" to find out
+	Maintainer string   // the user's own, which goes before that of the source: what that says is not judged then
 	DocDir     string   // changelogs and copyrights of installed packages; "": /usr/share/doc
 	Outputs    []string // where results will appear; a source that holds one of them is copied, so that no build sees another's
 	WorkDir    string   // an empty directory of the caller's for what must be unpacked; who evaluates must get there
@@ -129,7 +132,7 @@ func (r *resolver) opaque() error {
 func (r *resolver) load(ctx context.Context, s *Source) (*Source, error) {
 	s.Arg = r.arg
 	if s.Conf.Text == nil {
-		text, err := readConf(s.Conf.Path)
+		text, err := readConf(s.Conf.Path, s.Conf.Path)
 		if err != nil {
 			return nil, err
 		}
@@ -190,18 +193,24 @@ func (r *resolver) evaluate(ctx context.Context, s *Source) (*dkms.Values, error
 // maxConf is the largest dkms.conf, in bytes, that is read.
 const maxConf = 1 << 20
 
-func readConf(path string) ([]byte, error) {
+// readConf reads the dkms.conf at path, which messages call shown.
+func readConf(path, shown string) ([]byte, error) {
 	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s: not a regular file", shown)
+	case info.Size() > maxConf:
+		return nil, fmt.Errorf("%s: %d bytes are too many for a dkms.conf", shown, info.Size())
 	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file", path)
+	var text []byte
+	if err == nil {
+		text, err = os.ReadFile(path)
 	}
-	if info.Size() > maxConf {
-		return nil, fmt.Errorf("%s: %d bytes are too many for a dkms.conf", path, info.Size())
+	if e, ok := errors.AsType[*os.PathError](err); ok {
+		err = &os.PathError{Op: e.Op, Path: shown, Err: e.Err}
 	}
-	return os.ReadFile(path)
+	return text, err
 }
 
 // shown is path as messages name it: relative to the working directory where

@@ -79,12 +79,26 @@ func dpkgQuery(t *testing.T, owner string) func(*exec.Cmd) error {
 		}
 		answer := owner
 		if cmd.Args[1] == "-W" {
-			answer = "foo-dkms\n1.0-2+b1\nfoosrc\n1.0-2\nJ <j@example.org>\nhttps://example.org\nfoo (DKMS)\n Drives foo.\n .\n Well."
+			answer = "foo-dkms\n1.0-2+b1\nfoosrc (1.0-2)\nJ <j@example.org>\nhttps://example.org\nfoo (DKMS)\n Drives foo.\n .\n Well."
 			if got := cmd.Args[len(cmd.Args)-1]; got != "foo-dkms" && got != "foo-dkms:all" {
 				t.Errorf("asked for package %s", got)
 			}
 		}
 		_, err := io.WriteString(cmd.Stdout, answer)
+		return err
+	}
+}
+
+// maintained puts another maintainer into what dpkg-query answers.
+func maintained(run func(*exec.Cmd) error, maintainer string) func(*exec.Cmd) error {
+	return func(cmd *exec.Cmd) error {
+		var answer bytes.Buffer
+		out := cmd.Stdout
+		cmd.Stdout = &answer
+		if err := run(cmd); err != nil {
+			return err
+		}
+		_, err := io.WriteString(out, strings.Replace(answer.String(), "J <j@example.org>", maintainer, 1))
 		return err
 	}
 }

@@ -6,13 +6,12 @@ package source
 // called binary, from debian/changelog, debian/control and debian/copyright.
 func TreeIdentity(dir, binary string) (Debian, error) {
 	r := &resolver{Options: Options{Dir: dir}, arg: "."}
-	d, err := r.treeIdentity(dir)
+	d, t, err := r.treeIdentity(dir)
 	if err != nil {
 		return Debian{}, err
 	}
-	t, err := r.control(dir)
-	if err != nil {
-		return Debian{}, err
+	if s, ok := t.Package(binary); ok {
+		d = d.of(s)
 	}
-	return d.of(binary+".dkms", t.Packages), nil
+	return d, nil
 }
