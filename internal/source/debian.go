@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/gokms/gokms/pkg/dkms"
-	"github.com/gokms/gokms/pkg/textfile"
 )
 
 // directory takes a directory with a dkms.conf, or one with debian/*.dkms.
@@ -86,7 +85,7 @@ func (r *resolver) debianTree(ctx context.Context, dir string) ([]*Source, error
 			s.Debian = identity.of(binary)
 		} else if t.File != "" {
 			name := strings.TrimSuffix(filepath.Base(conf), ".dkms")
-			s.Warnings = append(s.Warnings, textfile.Errorf(r.shown(conf), 0, "%s has no package %s", t.File, name))
+			s.Warnings = append(s.Warnings, fmt.Errorf("%s: %s has no package %s", r.shown(conf), t.File, name))
 		}
 		if s, err = r.load(ctx, s); err != nil {
 			return nil, err

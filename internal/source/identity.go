@@ -19,7 +19,6 @@ import (
 
 	"github.com/gokms/gokms/pkg/changelog"
 	"github.com/gokms/gokms/pkg/control"
-	"github.com/gokms/gokms/pkg/textfile"
 	"github.com/gokms/gokms/pkg/version"
 )
 
@@ -48,7 +47,7 @@ func (r *resolver) treeIdentity(dir string) (Debian, *control.Template, error) {
 		return Debian{}, nil, err
 	}
 	if f, ok := t.Source.Lookup("Source"); ok && f.Value != top.Source {
-		return Debian{}, nil, textfile.Errorf(name, top.Line, "source package %s, but %s:%d says %s", top.Source, t.File, f.Line, f.Value)
+		return Debian{}, nil, fmt.Errorf("%s:%d: source package %s, but %s:%d says %s", name, top.Line, top.Source, t.File, f.Line, f.Value)
 	}
 	d := Debian{
 		Source: top.Source, SourceVersion: top.Version, Version: top.Version, Changelog: text, ChangelogDate: top.Date,
@@ -69,10 +68,10 @@ func newestEntry(text []byte, name string) (changelog.Entry, error) {
 	}
 	top := log.Entries[0]
 	if top.Version == "" || top.Date.IsZero() {
-		return top, textfile.Errorf(name, top.Line, "the newest entry has no version or no date")
+		return top, fmt.Errorf("%s:%d: the newest entry has no version or no date", name, top.Line)
 	}
 	if err := control.ValidPackageName(top.Source); err != nil {
-		return top, textfile.Errorf(name, top.Line, "source package: %w", err)
+		return top, fmt.Errorf("%s:%d: source package: %w", name, top.Line, err)
 	}
 	return top, nil
 }
@@ -92,7 +91,7 @@ func (r *resolver) control(dir string) (*control.Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	at := func(f control.Field, err error) error { return textfile.Errorf(t.File, f.Line, "%s: %w", f.Name, err) }
+	at := func(f control.Field, err error) error { return fmt.Errorf("%s:%d: %s: %w", t.File, f.Line, f.Name, err) }
 	errs := []error{checkFields(t.Source, checks{"Source": control.ValidPackageName, "Maintainer": r.checkFolded, "Homepage": checkLine}, at)}
 	for _, s := range t.Packages {
 		errs = append(errs, checkFields(s, checks{"Package": control.ValidPackageName, "Homepage": checkLine}, at))
