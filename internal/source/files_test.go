@@ -53,8 +53,10 @@ func TestBareFiles(t *testing.T) {
 		{name: "debian below", dir: "foo", more: []string{"sub/debian"}, want: []string{"sub/debian"}, clock: true},
 		{name: "left by a build", dir: "foo", more: []string{"foo.o"}, want: []string{"foo.o"}, clock: true},
 		{name: "names like ours", dir: "foo", more: []string{"a-modules-b.json", "x_y_z.log"}, want: []string{"a-modules-b.json", "x_y_z.log"}, clock: true},
+		{name: "a directory like a result", dir: "foo", more: []string{log + "/foo.c"}, want: []string{log + "/foo.c"}, clock: true},
 		{name: "results to come", dir: "foo", output: "foo", copied: true},
 		{name: "results to come below", dir: "foo", output: "foo/not/yet", copied: true},
+		{name: "results to come through a link", dir: "foo", output: "link/out", copied: true},
 		{name: "results elsewhere", dir: "foo", output: "foo-out"},
 		{name: "installed", dir: "src/foo-1.0"},
 		{name: "installed with all", dir: "src/foo-1.0", more: []string{".git/index", "debian/rules"}, want: []string{".git/index", "debian/rules"}},
@@ -68,6 +70,9 @@ func TestBareFiles(t *testing.T) {
 				files[filepath.Join(tt.dir, name)] = conf
 			}
 			write(t, root, files)
+			if err := os.Symlink("foo", filepath.Join(root, "link")); err != nil {
+				t.Fatal(err)
+			}
 			want := changelogDate
 			for _, name := range module {
 				if err := os.Chtimes(filepath.Join(root, tt.dir, name), want, want); err != nil {

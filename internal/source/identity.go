@@ -91,7 +91,9 @@ func (r *resolver) control(dir string) (*control.Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	at := func(f control.Field, err error) error { return fmt.Errorf("%s:%d: %s: %w", t.File, f.Line, f.Name, err) }
+	at := func(f control.Field, err error) error {
+		return fmt.Errorf("%s:%d: %s: %w", t.File, f.Line, f.Name, err)
+	}
 	errs := []error{checkFields(t.Source, checks{"Source": control.ValidPackageName, "Maintainer": r.checkFolded, "Homepage": checkLine}, at)}
 	for _, s := range t.Packages {
 		errs = append(errs, checkFields(s, checks{"Package": control.ValidPackageName, "Homepage": checkLine}, at))

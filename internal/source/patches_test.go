@@ -30,6 +30,7 @@ func TestPatches(t *testing.T) {
 		{"not at all", nil, "debian/patches/series: patch first.patch is not applied"},
 		{"some", map[string]string{".pc/applied-patches": "first.patch\n"}, "debian/patches/series: patch second is not applied"},
 		{"others", map[string]string{".pc/applied-patches": "other\n"}, "debian/patches/series: patch first.patch is not applied, but other is, says .pc/applied-patches"},
+		{"others, and the first by hand", map[string]string{".pc/applied-patches": "other\n", "src/foo.c": "new\n"}, "debian/patches/series: patch first.patch is not applied, but other is, says .pc/applied-patches"},
 		{"more", map[string]string{".pc/applied-patches": "first.patch\nsecond\nthird\n"}, "debian/patches/series: it lacks patch third, which is applied, says .pc/applied-patches"},
 		{"all", map[string]string{".pc/applied-patches": "first.patch\nsecond\n"}, ""},
 		{"all, and no .pc", map[string]string{"src/foo.c": "new\n"}, ""},
