@@ -22,5 +22,10 @@
 // ${x##...} are not known; a directive that is an associative array is none;
 // BASH_SOURCE in a file that the file sources is still the first; a program
 // that is started asks the system itself what kernel runs, only a plain uname
-// is answered here.
+// is answered here. What is known to come out otherwise than in bash ends the
+// evaluation where it is reached: ${x@Q}, ${x@A}, ${#x[@]} of an associative
+// array, descriptors above 2, traps of DEBUG and RETURN. That does not hold for
+// what the file hides from a look at its syntax, in eval, in a file that it
+// sources or in the second pass. What an EXIT trap prints is not taken for
+// directives.
 package dkms

@@ -102,6 +102,9 @@ func (e *evaluation) explain(ctx context.Context, path string, err error) error 
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
+	if refusal, ok := errors.AsType[*textfile.Error](err); ok {
+		return refusal
+	}
 	return &textfile.Error{File: path, Err: err}
 }
 
@@ -118,6 +121,7 @@ func (e *evaluation) file(ctx context.Context, f File, number int) error {
 		return err
 	}
 	e.placed = append(e.placed, placedFile{f.Path, findPlaces(prog)})
+	e.path = f.Path
 	if e.text, err = asInBash(prog); err != nil {
 		return err
 	}
@@ -157,10 +161,13 @@ func (e *evaluation) firstPass(ctx context.Context, f File) ([]assignment, error
 		return nil, err
 	}
 	if sub.Exited() {
-		return nil, nil
+		return nil, e.atExit(ctx, sub)
 	}
 	lines, err := e.written(ctx, sub)
 	if err != nil {
+		return nil, err
+	}
+	if err := e.atExit(ctx, sub); err != nil {
 		return nil, err
 	}
 	return append(lines, e.indirect(f.Path, sub.Vars)...), nil
@@ -343,10 +350,11 @@ func (e *evaluation) directive(ctx context.Context, text string) error {
 // end.
 func (e *evaluation) settle(ctx context.Context) error {
 	for range 20 {
-		if ctx.Err() != nil { // in a job, which tells nobody
+		quiet := e.leftover() == "" && e.jobs() == 0
+		if ctx.Err() != nil { // a job was ended by force, and nobody told
 			return context.Cause(ctx)
 		}
-		if e.leftover() == "" && e.jobs() == 0 {
+		if quiet {
 			return nil
 		}
 		time.Sleep(5 * time.Millisecond)

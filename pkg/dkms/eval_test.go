@@ -200,6 +200,49 @@ func TestEvalJobsThatEnd(t *testing.T) {
 	}
 }
 
+// TestExitTrapRuns has files that clean up behind themselves.
+func TestExitTrapRuns(t *testing.T) {
+	testkit.Tools(t, "rm")
+	for _, tt := range []struct{ text, left string }{
+		{"trap 'rm $f' EXIT\n", ""},
+		{"trap 'MAKE=x; rm $f' 0 INT\nexit 0\n", ""},
+		{"trap 'rm $f' EXIT\ntrap - EXIT\n", "left"},
+	} {
+		env := testEnv
+		env.Dir = t.TempDir()
+		text := "PACKAGE_NAME=x\nf=left; : > $f\n" + tt.text
+		if _, err := Eval(t.Context(), Input{Files: []File{conf("f", text)}, Env: env}); err != nil && !strings.Contains(tt.text, "exit 0") {
+			t.Errorf("%q: %v", tt.text, err)
+		}
+		if left, err := filepath.Glob(filepath.Join(env.Dir, "*")); err != nil || (len(left) > 0) != (tt.left != "") {
+			t.Errorf("%q leaves %q, %v; want %q", tt.text, left, err, tt.left)
+		}
+	}
+}
+
+// TestRefused has what bash knows and the interpreter does otherwise.
+func TestRefused(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"MAKE=${PACKAGE_NAME@Q}", "f:2: ${PACKAGE_NAME@Q}"},
+		{"\nMAKE=\"x ${MAKE@A}\"", "f:3: ${MAKE@A}"},
+		{"declare -A m=([a]=1 [b]=2)\n[ ${#m[@]} = 2 ] && MAKE=x", "f:3: ${#m[@]} of an associative array"},
+		{"f() { local -gA m; m[a]=1; }; f\nif ((${#m[*]} > 1)); then MAKE=x; fi", "f:3: ${#m[@]} of an associative array"},
+		{"exec 3</dev/null", "f:2: 3<"},
+		{"exec {fd}</dev/null", "f:2: {fd}<"},
+		{"read MAKE <&3", "f:2: <&3"},
+		{"read MAKE <>x", "f:2: <>x"},
+		{"echo x >&3", "f:2: >&3"},
+		{"MAKE=$(\n{ echo x; } 5>&1\n)", "f:3: 5>&"},
+		{"cat <<EOF 4>x\ntext\nEOF\nMAKE=x", "f:2: 4>"},
+		{"trap 'MAKE=y' DEBUG", "f: trap DEBUG"},
+	} {
+		_, err := Eval(t.Context(), Input{Files: []File{conf("f", "PACKAGE_NAME=x\n"+tt.text+"\n")}, Env: testEnv})
+		if want := tt.want + " is bash that this program does not know"; err == nil || err.Error() != want {
+			t.Errorf("Eval(%q) = %v; want %s", tt.text, err, want)
+		}
+	}
+}
+
 func TestEvalCancelled(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()

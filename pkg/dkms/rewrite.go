@@ -17,7 +17,10 @@ import (
 //   - the last command of a pipe runs in a shell of its own;
 //   - NAME[i]=x on an unset NAME leaves NAME set (for the interpreter it is
 //     then there, but neither ${NAME:-y} nor unset see it);
+//   - >| is as good as >, since no file is protected, and >&FILE is &>FILE;
 //   - a quoted part of the pattern in [[ x =~ "a.b" ]] means itself.
+//
+// What cannot be told it in other words is refused: see [refuseUnknown].
 func asInBash(prog *syntax.File) (string, error) {
 	syntax.Walk(prog, func(node syntax.Node) bool {
 		switch n := node.(type) {
@@ -31,6 +34,8 @@ func asInBash(prog *syntax.File) (string, error) {
 					elementAsArray(as)
 				}
 			}
+		case *syntax.Redirect:
+			plainRedirect(n)
 		case *syntax.BinaryTest:
 			if word, ok := n.Y.(*syntax.Word); ok && n.Op == syntax.TsReMatch {
 				quoteLiterally(word)
@@ -38,9 +43,19 @@ func asInBash(prog *syntax.File) (string, error) {
 		}
 		return true
 	})
+	refuseUnknown(prog)
 	var out strings.Builder
 	err := syntax.NewPrinter().Print(&out, prog)
 	return out.String(), err
+}
+
+func plainRedirect(r *syntax.Redirect) {
+	switch {
+	case r.Op == syntax.RdrClob:
+		r.Op = syntax.RdrOut
+	case r.Op == syntax.DplOut && r.N == nil && strings.ContainsAny(r.Word.Lit(), "/."):
+		r.Op = syntax.RdrAll
+	}
 }
 
 func inSubshell(stmt *syntax.Stmt) *syntax.Stmt {

@@ -37,7 +37,10 @@ type shell struct {
 	*guard
 	env  Env
 	text string // what confPath holds
+	path string // what that is in messages
 	dkms *interp.Runner
+	// exitTrap is the command of the last `trap COMMAND EXIT` of the file.
+	exitTrap string
 	// null is not closed but left to the garbage collector: a job of the file
 	// may be about to use it until the context has ended it.
 	null *os.File
@@ -150,6 +153,8 @@ func (s *shell) onCall(ctx context.Context, args []string) ([]string, error) {
 	switch {
 	case args[0] == "printf" && len(args) > 3 && args[1] == "-v":
 		return printfVar(args[2], args[3], args[4:]), nil
+	case args[0] == "trap":
+		return s.trap(args)
 	case args[0] == "hash" && len(args) > 1:
 		return s.hash(interp.HandlerCtx(ctx), args), nil
 	case args[0] == "test" && len(args) == 4, args[0] == "[" && len(args) == 5:
@@ -226,6 +231,8 @@ func (s *shell) onExec(ctx context.Context, args []string) error {
 	case nextElement:
 		_, err := hc.Stdout.Write([]byte{0})
 		return err
+	case refused:
+		return s.refuse(args)
 	case "VER":
 		_, err := fmt.Fprintln(hc.Stdout, versionKey(strings.Join(args[1:min(2, len(args))], "")))
 		return err
