@@ -180,7 +180,7 @@ func (t *Tree) compilerError(command string, cause error) error {
 // CompareCompiler asks the compiler of t for its version and compares the
 // major number with the kernel's. A command that carries its version, as
 // gcc-12 does, is not asked. Another version is a [*VersionError], which the
-// kernel's own build only warns of. o.Run is used.
+// kernel's own build only warns of. o.Run and o.LookPath are used.
 func (t *Tree) CompareCompiler(o *Options) error {
 	c := t.Compiler
 	if c.Major == "" || versionSuffix(c.Command) != "" {
@@ -189,7 +189,11 @@ func (t *Tree) CompareCompiler(o *Options) error {
 	if o == nil {
 		o = &Options{}
 	}
-	out, err := o.output(exec.Command(c.Command, "-dumpversion"))
+	cmd := exec.Command(c.Command, "-dumpversion")
+	if o.LookPath != nil {
+		cmd.Path, cmd.Err = o.LookPath(c.Command)
+	}
+	out, err := o.output(cmd)
 	if err != nil {
 		return err
 	}

@@ -215,3 +215,16 @@ func TestCompareCompiler(t *testing.T) {
 		}
 	}
 }
+
+// TestCompareCompilerLooks has a compiler elsewhere than in the caller's PATH.
+func TestCompareCompilerLooks(t *testing.T) {
+	k := &Tree{Release: "K", Compiler: Compiler{Command: "gcc", Major: "12"}}
+	asked := ""
+	o := &Options{
+		LookPath: func(name string) (string, error) { return "/elsewhere/" + name, nil },
+		Run:      func(cmd *exec.Cmd) error { asked = cmd.Path; _, err := cmd.Stdout.Write([]byte("12\n")); return err },
+	}
+	if err := k.CompareCompiler(o); err != nil || asked != "/elsewhere/gcc" {
+		t.Errorf("CompareCompiler() asks %s, %v; want /elsewhere/gcc", asked, err)
+	}
+}
