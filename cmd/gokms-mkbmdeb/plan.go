@@ -75,13 +75,17 @@ func (c *command) resolve(ctx context.Context) ([]*source.Source, error) {
 	byName := map[string]*source.Source{}
 	for _, arg := range c.sources {
 		found, err := source.Resolve(ctx, arg, source.Options{
-			Dir: c.env.Dir, SourceTree: c.sourceTree, SourceDir: c.sourceDir, WorkDir: work, Eval: c.eval, Run: c.run(),
+			Dir: c.env.Dir, SourceTree: c.sourceTree, SourceDir: c.sourceDir, Maintainer: c.maintainer,
+			Outputs: c.outputs(), WorkDir: work, Eval: c.eval, Run: c.run(),
 		})
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		for _, s := range found {
+			for _, w := range s.Warnings {
+				c.log.Warn(w)
+			}
 			if first := byName[s.Name]; first != nil {
 				errs = append(errs, fmt.Errorf("two sources are named %s: %s (%s) and %s (%s)",
 					s.Name, first.Arg, first.Version, s.Arg, s.Version))
@@ -94,6 +98,14 @@ func (c *command) resolve(ctx context.Context) ([]*source.Source, error) {
 		errs = c.oneSource(fmt.Sprintf("%s holds %d", c.sources[0], len(all)))
 	}
 	return all, errors.Join(errs...)
+}
+
+// outputs are the directories that results go to.
+func (c *command) outputs() []string {
+	if c.logDir == "" {
+		return []string{c.output}
+	}
+	return []string{c.output, c.logDir}
 }
 
 // checkOutput finds out before anything is built whether its results can be
