@@ -35,10 +35,14 @@ func (o *options) flags() []debhelper.Flag {
 // run is the command. The error it returns holds the exit code.
 func run(ctx context.Context, env *cli.Env) error {
 	var o options
-	return cli.Debhelper(ctx, env, debhelper.Command{Name: prog, Version: cli.Version(), Flags: o.flags()}, help, func(s *debhelper.Session, log *cli.Log) error {
-		c := &command{Session: s, options: o, log: log, env: env}
-		return c.do(ctx)
-	})
+	return cli.DebhelperProgram{
+		Command: debhelper.Command{Name: prog, Version: cli.Version(), Flags: o.flags()},
+		Help:    help,
+		Do: func(s *debhelper.Session, log *cli.Log) error {
+			c := &command{Session: s, options: o, log: log, env: env}
+			return c.do(ctx)
+		},
+	}.Run(ctx, env)
 }
 
 // command is one run on a source package.

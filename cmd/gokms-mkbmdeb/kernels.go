@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gokms/gokms/internal/cli"
+	"github.com/gokms/gokms/pkg/kbuild"
 	"github.com/gokms/gokms/pkg/kernel"
 )
 
@@ -23,7 +24,7 @@ func (c *command) trees() ([]*kernel.Tree, error) {
 	var trees []*kernel.Tree
 	var errs []error
 	for _, release := range releases {
-		o := &kernel.Options{Run: c.run()} // the build sees nothing of our environment
+		o := &kernel.Options{Run: c.run(), LookPath: kbuild.LookPath} // the build sees nothing of our environment
 		tree, err := kernel.Open(c.modulesRoot, release, o)
 		if err != nil {
 			errs = append(errs, err)

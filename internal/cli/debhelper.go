@@ -45,8 +45,3 @@ func (p DebhelperProgram) Run(ctx context.Context, env *Env) error {
 	}
 	return nil
 }
-
-// Debhelper runs a DebhelperProgram made of its arguments.
-func Debhelper(ctx context.Context, env *Env, tool debhelper.Command, help string, do func(*debhelper.Session, *Log) error) error {
-	return DebhelperProgram{Command: tool, Help: help, Do: do}.Run(ctx, env)
-}

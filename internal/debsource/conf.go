@@ -17,9 +17,6 @@ import (
 	"github.com/gokms/gokms/pkg/textfile"
 )
 
-// versionPlaceholder stands for the version in a .dkms file.
-const versionPlaceholder = "#MODULE_VERSION#"
-
 func (t *Tree) load(ctx context.Context, f confFile, c Choice) (*Module, error) {
 	path, text, err := t.readConf(f.path)
 	if err != nil {
@@ -33,14 +30,8 @@ func (t *Tree) load(ctx context.Context, f confFile, c Choice) (*Module, error) 
 		v = *c.Version
 	}
 	m := &Module{Package: f.pkg, File: path, list: f.list}
-	// dkms before 3.2 takes the CR of a CRLF for a part of the value.
-	m.Text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
-	hasPlaceholder := bytes.Contains(m.Text, []byte(versionPlaceholder))
-	m.Text = bytes.ReplaceAll(m.Text, []byte(versionPlaceholder), []byte(v))
-	if assignment.Match(m.Text) && !versionAssignment.Match(m.Text) {
-		// In front of the first line, so that the others keep their numbers.
-		m.Text = append([]byte("PACKAGE_VERSION=\""+v+"\"; "), m.Text...)
-	}
+	hasPlaceholder := bytes.Contains(text, []byte(dkms.VersionPlaceholder))
+	m.Text = dkms.FillTemplate(text, v)
 	env := dkms.Env{SourceTree: "/usr/src", DKMSTree: "/var/lib/dkms", InstallTree: "/lib/modules", Dir: "/"}
 	in := dkms.Input{Files: []dkms.File{{Path: path, Source: t.path(path), Text: m.Text}}, Env: env}
 	if m.Values, err = t.Eval(ctx, in); err != nil {
@@ -79,7 +70,7 @@ func (m *Module) checkPlaceholders() error {
 		value := m.Values.Get(directive)
 		if found := leftover.FindString(value); found != "" {
 			return &hinted{m.Values.Errorf(directive, 0, "%s: the placeholder %s was not replaced", directive, found),
-				"only " + versionPlaceholder + " is replaced, by the upstream version of debian/changelog"}
+				"only " + dkms.VersionPlaceholder + " is replaced, by the upstream version of debian/changelog"}
 		}
 		if strings.Contains(value, ":") {
 			return m.Values.Errorf(directive, 0, "%s %q holds a colon, as of an epoch: make cannot build in such a directory", directive, value)
@@ -87,13 +78,6 @@ func (m *Module) checkPlaceholders() error {
 	}
 	return nil
 }
-
-// assignment is how a file shows that it is a dkms.conf itself, and
-// versionAssignment that it has a version.
-var (
-	assignment        = regexp.MustCompile(`(?m)^[^#\n]*\bPACKAGE_NAME(\[[0-9]+\])?\+?=`)
-	versionAssignment = regexp.MustCompile(`(?m)^[^#\n]*\bPACKAGE_VERSION(\[[0-9]+\])?\+?=`)
-)
 
 // maxConf is the largest dkms.conf, in bytes, that is read.
 const maxConf = 1 << 20
@@ -119,7 +103,7 @@ func (t *Tree) readConf(path string) (string, []byte, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if assignment.Match(text) || len(bytes.TrimSpace(text)) == 0 {
+	if dkms.IsConf(text) || len(bytes.TrimSpace(text)) == 0 {
 		return path, text, nil
 	}
 	conf, err := t.listedConf(path)

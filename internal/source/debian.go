@@ -87,6 +87,11 @@ func (r *resolver) debianTree(ctx context.Context, dir string) ([]*Source, error
 			name := strings.TrimSuffix(filepath.Base(conf), ".dkms")
 			s.Warnings = append(s.Warnings, fmt.Errorf("%s: %s has no package %s", r.shown(conf), t.File, name))
 		}
+		text, err := readConf(conf, r.shown(conf))
+		if err != nil {
+			return nil, err
+		}
+		s.Conf.Text = dkms.FillTemplate(text, s.Debian.upstream())
 		if s, err = r.load(ctx, s); err != nil {
 			return nil, err
 		}

@@ -146,17 +146,13 @@ func (r *resolver) load(ctx context.Context, s *Source) (*Source, error) {
 		s.Shown = r.shown(s.Dir)
 	}
 	if upstream := s.Debian.upstream(); upstream != "" {
-		s.Conf.Text = bytes.ReplaceAll(s.Conf.Text, []byte(versionPlaceholder), []byte(upstream))
+		s.Conf.Text = bytes.ReplaceAll(s.Conf.Text, []byte(dkms.VersionPlaceholder), []byte(upstream))
 	}
 	if err := r.identify(ctx, s); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
-
-// versionPlaceholder stands for the upstream version from debian/changelog in
-// a debian/*.dkms, as dh_dkms has it.
-const versionPlaceholder = "#MODULE_VERSION#"
 
 // identify finds PACKAGE_NAME and PACKAGE_VERSION, by evaluation without a
 // kernel where they are no plain values.

@@ -261,7 +261,7 @@ func (p *Package) description() string {
 	text := fmt.Sprintf("This package contains %s, compiled for Linux %s and ready to be loaded: neither dkms, nor a compiler, nor kernel headers are needed.", what, p.Kernel.Release)
 	lines := append([]string{synopsis}, wrap(text, 78)...)
 	if p.Description != "" {
-		lines = append(lines, ".", p.origin() + ", which it was built from, says of itself:", ".")
+		lines = append(lines, ".", p.origin()+", which it was built from, says of itself:", ".")
 		lines = append(lines, strings.Split(p.Description, "\n")...)
 	}
 	return strings.Join(lines, "\n")
