@@ -105,7 +105,7 @@ $(CORPUS)/.stamp: test/corpus.list
 acceptance: all corpus ## compare with dkms, install in chroots (slow, wants root)
 	@test/apt-install $(ACCEPTANCE_PACKAGES)
 	GOKMS_ACCEPTANCE=1 GOKMS_REQUIRE=1 GOKMS_BIN=$(CURDIR)/$(BIN) GOKMS_CORPUS=$(CURDIR)/$(CORPUS) \
-		go test -count=1 -timeout 3h ./test/acceptance
+		go test -v -count=1 -timeout 3h ./test/acceptance
 
 .PHONY: bench
 bench: all corpus ## measure against make, dkms and dpkg-deb
