@@ -24,7 +24,7 @@ var arrows = map[string]string{
 	"pkg/kmod":      "",
 	// builders
 	"pkg/kernel":    "pkg/control pkg/textfile",
-	"pkg/kbuild":    "internal/proc pkg/dkms pkg/kernel",
+	"pkg/kbuild":    "pkg/proc pkg/dkms pkg/kernel",
 	"pkg/debfile":   "pkg/control",
 	"pkg/bmdeb":     "pkg/control pkg/debfile pkg/kmod pkg/kernel pkg/dkms pkg/version",
 	"pkg/upload":    "pkg/control pkg/debfile pkg/textfile",
@@ -32,8 +32,8 @@ var arrows = map[string]string{
 	// what the commands share
 	"internal/testkit":   "",
 	"internal/mantest":   "internal/testkit",
-	"internal/proc":      "",
-	"internal/confeval":  "internal/proc pkg/dkms pkg/textfile",
+	"pkg/proc":      "",
+	"internal/confeval":  "pkg/proc pkg/dkms pkg/textfile",
 	"internal/source":    "pkg/changelog pkg/control pkg/debfile pkg/dkms pkg/version",
 	"internal/debsource": "internal/source pkg/changelog pkg/debhelper pkg/dkms pkg/textfile pkg/version",
 	"internal/cell": "internal/source pkg/bmdeb pkg/changelog pkg/control pkg/debfile pkg/dkms pkg/kbuild pkg/kernel " +

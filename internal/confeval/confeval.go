@@ -31,7 +31,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gokms/gokms/internal/proc"
+	"github.com/gokms/gokms/pkg/proc"
 	"github.com/gokms/gokms/pkg/dkms"
 	"github.com/gokms/gokms/pkg/textfile"
 )

@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/gokms/gokms/internal/proc"
+	"github.com/gokms/gokms/pkg/proc"
 	"github.com/gokms/gokms/pkg/dkms"
 	"github.com/gokms/gokms/pkg/kernel"
 )
