@@ -32,7 +32,7 @@ var arrows = map[string]string{
 	// what the commands share
 	"internal/testkit":   "",
 	"internal/mantest":   "internal/testkit",
-	"pkg/proc":      "",
+	"pkg/proc":           "",
 	"internal/confeval":  "pkg/proc pkg/dkms pkg/textfile",
 	"internal/source":    "pkg/changelog pkg/control pkg/debfile pkg/dkms pkg/version",
 	"internal/debsource": "internal/source pkg/changelog pkg/debhelper pkg/dkms pkg/textfile pkg/version",

@@ -4,11 +4,9 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -77,7 +75,7 @@ func TestScripts(t *testing.T) {
 			env.Cd = filepath.Join(env.WorkDir, "foo-1.2")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"dh": dh, "sub": sub},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"dh": dh, "sub": testkit.Sub},
 	})
 }
 
@@ -86,33 +84,7 @@ func dh(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: dh CODE ARGS...")
 	}
-	err := ts.Exec(prog, args[1:]...)
-	code := 0
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		code = exit.ExitCode()
-	} else {
-		ts.Check(err)
-	}
-	if strconv.Itoa(code) != args[0] {
-		ts.Fatalf("exit code %d; want %s", code, args[0])
-	}
-}
-
-// sub FILE OLD NEW replaces text in a file, all of it if OLD is empty; "\n"
-// stands for the end of a line.
-func sub(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 3 {
-		ts.Fatalf("usage: sub FILE OLD NEW")
-	}
-	line := strings.NewReplacer(`\n`, "\n")
-	text := line.Replace(args[2])
-	if args[1] != "" {
-		was := ts.ReadFile(args[0])
-		if text = strings.ReplaceAll(was, line.Replace(args[1]), text); text == was {
-			ts.Fatalf("%s holds no %q", args[0], args[1])
-		}
-	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o644))
+	testkit.WantExit(ts, args[0], prog, args[1:]...)
 }
 
 // TestPromise builds both commands as they are shipped, stripped, and reads

@@ -115,16 +115,7 @@ func pipe(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: pipe CODE PROGRAM ARGS...")
 	}
-	err := ts.Exec("sh", append([]string{"-c", args[1], "sh"}, args[2:]...)...)
-	code := 0
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		code = exit.ExitCode()
-	} else {
-		ts.Check(err)
-	}
-	if strconv.Itoa(code) != args[0] {
-		ts.Fatalf("exit code %d; want %s", code, args[0])
-	}
+	testkit.WantExit(ts, args[0], "sh", append([]string{"-c", args[1], "sh"}, args[2:]...)...)
 }
 
 // kernelTree KVER [CONFIG_X=Y...] makes modules/KVER/build, compiled with the

@@ -31,8 +31,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gokms/gokms/pkg/proc"
 	"github.com/gokms/gokms/pkg/dkms"
+	"github.com/gokms/gokms/pkg/proc"
 	"github.com/gokms/gokms/pkg/textfile"
 )
 

@@ -12,9 +12,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/gokms/gokms/pkg/proc"
 	"github.com/gokms/gokms/pkg/dkms"
 	"github.com/gokms/gokms/pkg/kernel"
+	"github.com/gokms/gokms/pkg/proc"
 )
 
 // markerName is a variable that all processes of one build have in their
