@@ -20,6 +20,7 @@ import (
 	"github.com/gokms/gokms/internal/confeval"
 	"github.com/gokms/gokms/internal/debsource"
 	"github.com/gokms/gokms/internal/source"
+	"github.com/gokms/gokms/pkg/control"
 	"github.com/gokms/gokms/pkg/debhelper"
 	"github.com/gokms/gokms/pkg/kernel"
 	"github.com/gokms/gokms/pkg/textfile"
@@ -268,7 +269,7 @@ func (b *Batch) NewestDepends() string {
 	var items []string
 	for _, c := range b.Cells {
 		if c.Conf.Excluded == nil && newest[c.Source.Name+"/"+c.Kernel.Flavour] == c.Kernel.Release {
-			items = append(items, fmt.Sprintf("%s (= %s)", c.Package.Binary(), c.Package.Version))
+			items = append(items, control.Exactly(c.Package.Binary(), c.Package.Version).String())
 		}
 	}
 	slices.Sort(items)

@@ -189,11 +189,11 @@ func (p *Package) sourceField() string {
 }
 
 func (p *Package) depends() string {
-	all := []string{strings.Join(p.Kernel.ImagePackages, " | ")}
+	all := control.Relations{control.AnyOf(p.Kernel.ImagePackages...)}
 	for _, s := range p.Siblings {
-		all = append(all, fmt.Sprintf("%s (= %s)", PackageName(s.Name, p.Kernel.Release), s.Version))
+		all = append(all, control.Exactly(PackageName(s.Name, p.Kernel.Release), s.Version))
 	}
-	return strings.Join(all, ", ")
+	return all.String()
 }
 
 // rivals are the -dkms packages to conflict with: dkms writes the same path
@@ -231,7 +231,7 @@ func CheckProvides(text string) error {
 }
 
 func (p *Package) provides() []string {
-	return append([]string{fmt.Sprintf("%s-modules (= %s)", p.Name, p.Version)}, p.Provides...)
+	return append([]string{control.Exactly(p.Name+"-modules", p.Version).String()}, p.Provides...)
 }
 
 // builtUsing names the source of the headers, which is what code from outside
@@ -241,7 +241,7 @@ func (p *Package) builtUsing() string {
 	if h.Source == "" || h.SourceVersion == "" {
 		return ""
 	}
-	return fmt.Sprintf("%s (= %s)", h.Source, h.SourceVersion)
+	return control.Exactly(h.Source, h.SourceVersion).String()
 }
 
 func (p *Package) description() string {

@@ -58,7 +58,7 @@ func (p *Package) DebugDeb(files []DebugFile) (*debfile.Package, error) {
 		{Name: "Auto-Built-Package", Value: "debug-symbols"},
 		{Name: "Architecture", Value: p.Kernel.DebArch},
 		{Name: "Maintainer", Value: p.Maintainer},
-		{Name: "Depends", Value: fmt.Sprintf("%s (= %s)", p.Binary(), p.Version)},
+		{Name: "Depends", Value: control.Exactly(p.Binary(), p.Version).String()},
 		{Name: "Section", Value: "debug"},
 		{Name: "Priority", Value: "optional"},
 		{Name: "Description", Value: "debug symbols for " + p.Binary()},
