@@ -17,7 +17,6 @@ import (
 	"github.com/gokms/gokms/internal/debsource"
 	"github.com/gokms/gokms/internal/dhmodules"
 	"github.com/gokms/gokms/pkg/debhelper"
-	"github.com/gokms/gokms/pkg/dkms"
 	"github.com/gokms/gokms/pkg/upload"
 )
 
@@ -61,9 +60,7 @@ func (c *command) do(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	tree.Eval = func(ctx context.Context, in dkms.Input) (*dkms.Values, error) {
-		return confeval.Run(ctx, in, confeval.Limits{})
-	}
+	tree.Eval = confeval.Eval
 	if c.destDir != "" && !filepath.IsAbs(c.destDir) {
 		c.destDir = filepath.Join(c.env.Dir, c.destDir)
 	}

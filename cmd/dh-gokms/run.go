@@ -16,7 +16,6 @@ import (
 	"github.com/gokms/gokms/internal/debsource"
 	"github.com/gokms/gokms/internal/dhmodules"
 	"github.com/gokms/gokms/pkg/debhelper"
-	"github.com/gokms/gokms/pkg/dkms"
 )
 
 const prog = "dh_gokms"
@@ -81,9 +80,7 @@ func (c *command) do(ctx context.Context) error {
 	if c.tree, err = debsource.Open(c.Session, c.env.Dir); err != nil {
 		return err
 	}
-	c.tree.Eval = func(ctx context.Context, in dkms.Input) (*dkms.Values, error) {
-		return confeval.Run(ctx, in, confeval.Limits{})
-	}
+	c.tree.Eval = confeval.Eval
 	if err := c.tree.CheckRules(); err != nil {
 		return err
 	}

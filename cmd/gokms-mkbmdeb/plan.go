@@ -12,6 +12,7 @@ import (
 
 	"github.com/gokms/gokms/internal/cell"
 	"github.com/gokms/gokms/internal/cli"
+	"github.com/gokms/gokms/internal/confeval"
 	"github.com/gokms/gokms/internal/source"
 	"github.com/gokms/gokms/pkg/kernel"
 )
@@ -76,7 +77,7 @@ func (c *command) resolve(ctx context.Context) ([]*source.Source, error) {
 	for _, arg := range c.sources {
 		found, err := source.Resolve(ctx, arg, source.Options{
 			Dir: c.env.Dir, SourceTree: c.sourceTree, SourceDir: c.sourceDir, Maintainer: c.maintainer,
-			Outputs: c.outputs(), WorkDir: work, Eval: c.eval, Run: c.run(),
+			Outputs: c.outputs(), WorkDir: work, Eval: confeval.Eval, Run: c.run(),
 		})
 		if err != nil {
 			errs = append(errs, err)
@@ -152,6 +153,6 @@ func (c *command) cellOptions() *cell.Options {
 		PackageVersion: c.packageVersion, Revision: c.revision, Provides: c.provides, Copyright: c.copyright,
 		Coexist: c.coexist, DestDir: c.destDir, Compression: c.compression, Epoch: c.epoch,
 		OverrideDir: c.overrides, Directives: c.directives, OS: cli.RunningDistribution(),
-		Jobs: c.jobs, Run: c.run(), Now: c.env.Now, Eval: c.eval,
+		Jobs: c.jobs, Run: c.run(), Now: c.env.Now, Eval: confeval.Eval,
 	}
 }

@@ -22,7 +22,6 @@ import (
 	"github.com/gokms/gokms/internal/cell"
 	"github.com/gokms/gokms/internal/cli"
 	"github.com/gokms/gokms/internal/confeval"
-	"github.com/gokms/gokms/pkg/dkms"
 )
 
 const prog = "gokms-mkbmdeb"
@@ -185,10 +184,6 @@ func commandLine(cmd *exec.Cmd) string {
 		quoted = append(quoted, word)
 	}
 	return strings.Join(quoted, " ")
-}
-
-func (c *command) eval(ctx context.Context, in dkms.Input) (*dkms.Values, error) {
-	return confeval.Run(ctx, in, confeval.Limits{})
 }
 
 // build runs the cells one after another and tells the results.

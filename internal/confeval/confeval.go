@@ -85,6 +85,11 @@ type wireError struct {
 	Limit string // of a dkms.LimitError
 }
 
+// Eval is [Run] with the default limits.
+func Eval(ctx context.Context, in dkms.Input) (*dkms.Values, error) {
+	return Run(ctx, in, Limits{})
+}
+
 // Run evaluates in in a child. Errors are those of [dkms.Eval], or a
 // [*textfile.Error] that names the first file and wraps a [*dkms.LimitError]
 // where the child was ended by force.
