@@ -20,8 +20,8 @@ var arrows = map[string]string{
 	"pkg/version":   "",
 	"pkg/changelog": "pkg/textfile pkg/version",
 	"pkg/control":   "pkg/textfile pkg/version",
-	"pkg/dkms":      "pkg/textfile",
-	"pkg/kmod":      "",
+	"pkg/dkms":      "pkg/proc pkg/textfile",
+	"pkg/kmod":      "pkg/proc",
 	// builders
 	"pkg/kernel":    "pkg/control pkg/textfile",
 	"pkg/kbuild":    "pkg/proc pkg/dkms pkg/kernel",

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gokms/gokms/pkg/proc"
 	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/interp"
 	"mvdan.cc/sh/v3/syntax"
@@ -114,7 +115,7 @@ func (v variables) export(name, value string) {
 // module_version, kernelver and arch are exported (tried).
 func environment(env Env) variables {
 	v := variables{}
-	v.export("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+	v.export("PATH", proc.SearchPath)
 	v.export("HOME", "/root")
 	for _, entry := range env.Environ {
 		if name, value, ok := strings.Cut(entry, "="); ok && syntax.ValidName(name) {

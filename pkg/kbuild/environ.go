@@ -8,11 +8,12 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/gokms/gokms/pkg/proc"
 )
 
-// searchPath is the PATH of every build, behind our own directory. The caller's would bring in tools of
-// one user, which need that user's HOME as well.
-const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+// searchPath is the PATH of every build, behind our own directory.
+const searchPath = proc.SearchPath
 
 // LookPath finds a program as a build will: in the PATH of every build, not in
 // the caller's. It is to [exec.LookPath] what its name says.
@@ -20,12 +21,7 @@ func LookPath(program string) (string, error) {
 	if filepath.IsAbs(program) {
 		return exec.LookPath(program)
 	}
-	for _, dir := range filepath.SplitList(searchPath) {
-		if path, err := exec.LookPath(filepath.Join(dir, program)); err == nil {
-			return path, nil
-		}
-	}
-	return "", &exec.Error{Name: program, Err: exec.ErrNotFound}
+	return proc.LookPath(program, searchPath)
 }
 
 // environ is the whole environment of the build's commands, as documented at

@@ -7,13 +7,14 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
-	"path/filepath"
 	"strings"
+
+	"github.com/gokms/gokms/pkg/proc"
 )
 
 // DefaultPath is where programs are searched if [Options.Path] does not say:
 // where dkms and every build search.
-const DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+const DefaultPath = proc.SearchPath
 
 // tool is a program, and the Debian package to name where it is not there.
 type tool struct{ name, pkg string }
@@ -27,12 +28,11 @@ func (o *Options) path() string {
 
 // lookPath finds t in the search path of o, not in the caller's.
 func (o *Options) lookPath(t tool) (string, error) {
-	for _, dir := range filepath.SplitList(o.path()) {
-		if path, err := exec.LookPath(filepath.Join(dir, t.name)); err == nil {
-			return path, nil
-		}
+	path, err := proc.LookPath(t.name, o.path())
+	if err != nil {
+		return "", &ToolError{Tool: t.name, Package: t.pkg, Err: err}
 	}
-	return "", &ToolError{Tool: t.name, Package: t.pkg, Err: &exec.Error{Name: t.name, Err: exec.ErrNotFound}}
+	return path, nil
 }
 
 // run runs t with args, set up by setup unless that is nil. Nothing of the

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// Package proc finds processes by a variable in their environment, which those
-// that they start inherit, and ends them. It reads proc(5): processes of other
+// Package proc is about the processes that gokms starts: where their programs
+// are searched, and how they end. It finds processes by a variable in their
+// environment, which those that they start inherit. It reads proc(5): processes of other
 // users, and those that clear their environment, are not found.
 package proc
 
