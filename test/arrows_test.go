@@ -40,7 +40,10 @@ var arrows = map[string]string{
 		"pkg/kmod pkg/textfile",
 	"internal/dhmodules": "internal/cell internal/confeval internal/debsource internal/source pkg/control pkg/debhelper pkg/kernel " +
 		"pkg/textfile pkg/upload pkg/version",
-	"internal/cli": "pkg/debhelper",
+	"internal/cli":     "pkg/debhelper",
+	"internal/sandbox": "pkg/proc",
+	"internal/archive": "pkg/control pkg/debfile pkg/proc pkg/textfile pkg/version",
+	"internal/target":  "internal/archive internal/sandbox pkg/control pkg/kernel pkg/version",
 }
 
 func TestArrows(t *testing.T) {
