@@ -58,19 +58,27 @@ func Open(o Options) *Archive { return &Archive{o} }
 // Find lists the header packages of the archive whose name matches glob
 // (path.Match), metapackages replaced by what they depend on, each kernel's
 // newest version, the oldest kernel first.
-func (a *Archive) Find(ctx context.Context, glob string) ([]Package, error) { return nil, errors.New("not implemented") }
+func (a *Archive) Find(ctx context.Context, glob string) ([]Package, error) {
+	return nil, errors.New("not implemented")
+}
 
 // Cached lists the kernels that are in the cache as a whole.
 func (a *Archive) Cached() ([]*Set, error) { return nil, errors.New("not implemented") }
 
 // Fetch brings the headers that a package of [Archive.Find] begins into the
 // cache, unless they are there.
-func (a *Archive) Fetch(ctx context.Context, headers Package) (*Set, error) { return nil, errors.New("not implemented") }
+func (a *Archive) Fetch(ctx context.Context, headers Package) (*Set, error) {
+	return nil, errors.New("not implemented")
+}
 
 // Unpack brings given .deb files into the cache: one kernel's headers and what
 // they depend on, as far as it is among them.
-func (a *Archive) Unpack(ctx context.Context, debs []string) (*Set, error) { return nil, errors.New("not implemented") }
+func (a *Archive) Unpack(ctx context.Context, debs []string) (*Set, error) {
+	return nil, errors.New("not implemented")
+}
 
 // Deb downloads one package, in the newest version, into the cache and returns
 // the path of the .deb.
-func (a *Archive) Deb(ctx context.Context, name string) (string, error) { return "", errors.New("not implemented") }
+func (a *Archive) Deb(ctx context.Context, name string) (string, error) {
+	return "", errors.New("not implemented")
+}

@@ -61,7 +61,9 @@ func (s *Sandbox) Run(cmd *exec.Cmd) error { return errors.New("not implemented"
 
 // Probe finds out whether sandboxes can be made here, by making one. The error
 // is an [*UnavailableError].
-func Probe(ctx context.Context, run func(*exec.Cmd) error) error { return errors.New("not implemented") }
+func Probe(ctx context.Context, run func(*exec.Cmd) error) error {
+	return errors.New("not implemented")
+}
 
 // UnavailableError says why no sandbox can be made.
 type UnavailableError struct{ Reason string }
