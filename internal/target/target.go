@@ -30,14 +30,20 @@ type Kernel struct {
 	*kernel.Tree
 	Origin   Origin
 	Packages []archive.Package // that hold its headers, as far as is known
-	// Mounts and Links put its headers where its makefiles expect them. For
-	// installed ones these are the host's own places.
+	// Mounts, Links and Files put its headers where its makefiles expect them.
+	// For installed ones these are the host's own places.
 	Mounts []sandbox.Mount
 	Links  []sandbox.Link
+	Files  []sandbox.File
 	// Programs are further directories with programs, as the build sees them,
 	// and Libraries with shared libraries, that the kernel's own need.
 	Programs, Libraries []string
 }
+
+// NeedsSandbox says whether modules of the kernel can be built in a sandbox
+// only: makefiles of headers name absolute paths, where nothing is unless they
+// are installed.
+func (k *Kernel) NeedsSandbox() bool { return k.Origin != Installed }
 
 // Finder finds kernels.
 type Finder struct {
