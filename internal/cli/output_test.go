@@ -44,7 +44,7 @@ func TestProgressTerminal(t *testing.T) {
 	p.Tell("fetching b\x1b[2J", 1000, 2000)
 	p.End()
 	p.End()
-	want := "\rp: fetching a: 25% of 4.\x1b[K" + // cut at the terminal's width
+	want := "\rp: fetching a: 25% of 4\x1b[K" + // cut at the terminal's width
 		"\rp: fetching a (4.0 MB)\x1b[K" +
 		"\rp: fetching a (4.0 MB)\x1b[K\n" +
 		"\rp: fetching b\uFFFD[2J: 50% \x1b[K" +
