@@ -23,7 +23,7 @@ var arrows = map[string]string{
 	"pkg/dkms":      "pkg/proc pkg/textfile",
 	"pkg/kmod":      "pkg/proc",
 	// builders
-	"pkg/kernel":    "pkg/control pkg/textfile",
+	"pkg/kernel":    "pkg/control pkg/proc pkg/textfile",
 	"pkg/kbuild":    "pkg/proc pkg/dkms pkg/kernel",
 	"pkg/debfile":   "pkg/control",
 	"pkg/bmdeb":     "pkg/control pkg/debfile pkg/kmod pkg/kernel pkg/dkms pkg/version",

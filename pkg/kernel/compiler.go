@@ -3,8 +3,10 @@
 package kernel
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"os/exec"
 	"path"
 	"path/filepath"
@@ -13,35 +15,17 @@ import (
 	"strings"
 )
 
-// setCompiler finds what modules of t are compiled with: what the tree's
-// .kernelvariables makes of CC, because the kernel's Makefile includes that
-// file and its CC overrides the environment's; else the first word of
-// CONFIG_CC_VERSION_TEXT. Of a clang kernel without .kernelvariables it is
-// clang, because the text may begin with the distributor's name.
+// setCompiler finds what modules of t are compiled with.
 func (t *Tree) setCompiler(getenv func(string) string) error {
 	c := &t.Compiler
 	c.Text = t.Config.Text("CONFIG_CC_VERSION_TEXT")
 	c.Clang = t.Config.On("CONFIG_CC_IS_CLANG")
 	c.Major = majorOf(t.Config)
-	fromText, _, _ := strings.Cut(c.Text, " ")
-	if c.Clang && !strings.Contains(fromText, "clang") {
-		fromText = "clang"
-	}
-	c.Command = fromText
-	if cc := t.kernelVariablesCC(getenv); cc != "" {
-		c.Command = cc
-	}
-	if strings.HasPrefix(c.Command, "-") {
-		return fmt.Errorf("%s: CC becomes %q, which is no program: is CROSS_COMPILE or DEB_HOST_GNU_TYPE wrong?", t.kernelVariables(), c.Command)
-	}
-	if c.Command == "" {
-		c.Command = "gcc"
-		t.warn("%s: names no compiler, taking %s", t.ConfigPath, c.Command)
+	var err error
+	if c.Command, err = t.compilerCommand(getenv); err != nil {
+		return err
 	}
 	c.Package = t.packageOf(c.Command)
-	if p := t.packageOf(fromText); c.Package != "" && p != "" && p != c.Package {
-		t.warn("%s: sets %s, but the kernel was compiled with %q", t.kernelVariables(), c.Command, c.Text)
-	}
 	suffix := versionSuffix(c.Command)
 	if c.Clang {
 		c.LLVM = "1"
@@ -58,21 +42,56 @@ func (t *Tree) setCompiler(getenv func(string) string) error {
 	return nil
 }
 
+// compilerCommand is what the tree's .kernelvariables makes of CC, because the
+// kernel's Makefile includes that file and its CC overrides the environment's;
+// else the first word of CONFIG_CC_VERSION_TEXT, made that of a cross compiler
+// where the kernel is foreign. Of a clang kernel without .kernelvariables it is
+// clang, because the text may begin with the distributor's name.
+func (t *Tree) compilerCommand(getenv func(string) string) (string, error) {
+	clang := t.Compiler.Clang
+	fromText, _, _ := strings.Cut(t.Compiler.Text, " ")
+	if clang && !strings.Contains(fromText, "clang") {
+		fromText = "clang"
+	}
+	command := t.kernelVariablesCC(getenv)
+	switch {
+	case command == "" && fromText == "":
+		command = t.CrossPrefix + "gcc"
+		t.warn("%s: names no compiler, taking %s", t.ConfigPath, command)
+	case command == "":
+		command = fromText
+		if m := compilerRE.FindStringSubmatch(fromText); m != nil && m[1] == "" && !clang {
+			command = t.CrossPrefix + fromText
+		}
+	case strings.HasPrefix(command, "-"):
+		return "", fmt.Errorf("%s: CC becomes %q, which is no program: is CROSS_COMPILE or DEB_HOST_GNU_TYPE wrong?", t.kernelVariables(), command)
+	}
+	set, text := compilerRE.FindStringSubmatch(command), compilerRE.FindStringSubmatch(fromText)
+	if set == nil {
+		return command, nil
+	}
+	if t.CrossPrefix != "" && !clang && set[1]+"-" != t.CrossPrefix {
+		return "", fmt.Errorf("%s: the compiler becomes %q, which is not one for %s on %s", t.SourceDir, command, t.DebArch, t.BuildArch)
+	}
+	if text != nil && text[2] != set[2] {
+		t.warn("%s: sets %s, but the kernel was compiled with %q", t.kernelVariables(), command, t.Compiler.Text)
+	}
+	return command, nil
+}
+
 func (t *Tree) kernelVariables() string { return filepath.Join(t.SourceDir, ".kernelvariables") }
 
 // kernelVariablesCC is CC as .kernelvariables sets it, "" where it does not. A
 // file that is more than this package reads is a warning.
 func (t *Tree) kernelVariablesCC(getenv func(string) string) string {
-	f, err := os.Open(t.kernelVariables())
-	if os.IsNotExist(err) {
+	data, err := t.sysroot.readFile(t.kernelVariables())
+	if errors.Is(err, fs.ErrNotExist) {
 		return ""
 	}
-	if err != nil {
-		t.Warnings = append(t.Warnings, err)
-		return ""
+	vars := newMakeVars(getenv, t.CrossVariables()...)
+	if err == nil {
+		err = vars.parse(bytes.NewReader(data), t.kernelVariables())
 	}
-	defer f.Close()
-	vars, err := parseMakeVars(f, f.Name(), getenv)
 	if err != nil {
 		t.Warnings = append(t.Warnings, err)
 		return ""
@@ -82,7 +101,7 @@ func (t *Tree) kernelVariablesCC(getenv func(string) string) string {
 	}
 	cc, err := vars.value("CC")
 	if err != nil {
-		t.warn("%s: CC: %w", f.Name(), err)
+		t.warn("%s: CC: %w", t.kernelVariables(), err)
 	}
 	words := strings.Fields(cc)
 	if len(words) > 1 && path.Base(words[0]) == "ccache" {
@@ -113,8 +132,8 @@ var (
 	linkerRE   = regexp.MustCompile(`^ld\.lld(-[0-9]+)?$`)
 )
 
-// packageOf is the Debian package that ships a compiler or linker for t's
-// architecture; "" for a command that is none of Debian's.
+// packageOf is the Debian package that ships a compiler or linker on the
+// machine that builds; "" for a command that is none of Debian's.
 func (t *Tree) packageOf(command string) string {
 	if m := linkerRE.FindStringSubmatch(command); m != nil {
 		return "lld" + m[1]
@@ -123,7 +142,7 @@ func (t *Tree) packageOf(command string) string {
 	switch {
 	case m == nil:
 		return ""
-	case m[1] == "" || m[1] == t.GNUType:
+	case m[1] == "" || m[1] == t.GNUType && t.CrossPrefix == "":
 		return m[2]
 	}
 	return crossPackage(m[2], m[1])

@@ -21,50 +21,69 @@ endif
 DEBIAN_KERNEL_NO_CC_VERSION_CHECK = y
 `
 
+// backport is what linux 6.12 of bookworm-backports and bookworm-security has.
+const backport = `override ARCH = x86
+override KERNELRELEASE = 6.12.117+deb12-amd64
+CCACHE = ccache
+CC = $(if $(DEBIAN_KERNEL_USE_CCACHE),$(CCACHE)) $(CROSS_COMPILE)gcc-12
+DEB_BUILD_ARCH ?= $(shell dpkg --print-architecture)
+override CROSS_COMPILE = x86_64-linux-gnu-
+DEBIAN_KERNEL_NO_CC_VERSION_CHECK = y
+`
+
 var makefiles = []struct {
 	name, in string
 	env      string
 	want     string // CC, or the error
+	command  string // variables on make's command line
 }{
-	{"debian 12", debian12, "", "gcc-12"},
-	{"debian 12 cross", debian12, "DEB_BUILD_ARCH=amd64 DEB_HOST_ARCH=arm64 DEB_HOST_GNU_TYPE=aarch64-linux-gnu", "aarch64-linux-gnu-gcc-12"},
-	{"debian 12 ccache", debian12, "DEBIAN_KERNEL_USE_CCACHE=1", "ccache gcc-12"},
-	{"if without a version check", "CC = $(if $(DEBIAN_KERNEL_NO_CC_VERSION_CHECK),$(CROSS_COMPILE)gcc-12,gcc-$(V))\nV=13\n", "", "gcc-13"},
-	{"clang", "LLVM = -21\nCC = $(if $(X),$(Y)) clang-21\n", "", "clang-21"},
-	{"braces", "V = 12\nCC = ${X}gcc-${V}", "", "gcc-12"},
-	{"immediate", "V=11\nCC := gcc-$(V)\nV=12\n", "", "gcc-11"},
-	{"posix immediate", "V=11\nCC ::= gcc-$(V)\nV=12\n", "", "gcc-11"},
-	{"deferred", "V=11\nCC = gcc-$(V)\nV=12\n", "", "gcc-12"},
-	{"conditional assignment", "CC ?= gcc-11\nCC ?= gcc-12\n", "", "gcc-11"},
-	{"append", "CC = gcc\nCC += -m64\n", "", "gcc -m64"},
-	{"export and override", "export CC=gcc-10\noverride CC = gcc-11\n", "", "gcc-11"},
-	{"else", "ifdef X\nCC=a\nelse\nCC=b\nendif\n", "", "b"},
-	{"ifdef", "ifdef X\nCC=a\nelse\nCC=b\nendif\n", "X=1", "a"},
-	{"ifndef", "ifndef X\nCC=a\nendif\n", "", "a"},
-	{"ifeq", "X=1\nifeq ($(X),1)\nCC=a\nendif\n", "", "a"},
-	{"nested", "ifdef X\nifndef Y\nCC=a\nelse\nCC=b\nendif\nelse\nCC=c\nendif\n", "", "c"},
-	{"nested live", "ifdef X\nifndef Y\nCC=a\nelse\nCC=b\nendif\nelse\nCC=c\nendif\n", "X=1", "a"},
-	{"nested dead else", "ifdef X\nifdef Y\nCC=a\nelse\nCC=b\nendif\nendif\n", "", ""},
-	{"comment", "# CC=a\nCC=b # c\n", "", "b"},
-	{"dollar", "CC=a$$b\n", "", "a$b"},
-	{"dollar kept by immediate", "CC:=a$$b\n", "", "a$b"},
-	{"one letter", "X=gcc\nCC=$X-12\n", "", "gcc-12"},
-	{"computed name", "V=X\nX=gcc\nCC=$($(V))\n", "", "gcc"},
-	{"function in another variable", "HOSTCC = $(shell which gcc)\nCC = gcc\n", "", "gcc"},
-	{"empty", "", "", ""},
-	{"function", "CC = $(shell echo gcc)\n", "", "function shell is not supported"},
-	{"itself", "CC = $(CC)\n", "", "refers to itself"},
-	{"exponential", "A=$(B)$(B)\nB=$(C)$(C)\nC=$(D)$(D)$(D)$(D)\nD=$(E)$(E)$(E)$(E)$(E)$(E)\nE=$(F)$(F)$(F)$(F)$(F)\nF=$(G)$(G)$(G)$(G)$(G)$(G)$(G)$(G)$(G)\nCC=$(A)$(A)$(A)$(A)$(A)\n", "", "too many references"},
-	{"unterminated", "CC = $(X\n", "", "unterminated reference"},
-	{"shell assignment", "CC != which gcc\n", "", `f:1: "CC != which gcc": runs a shell`},
-	{"rule", "all:\n", "", `f:1: "all:": not an assignment`},
-	{"recipe", "CC=a\n\techo\n", "", `f:2: "\techo" is not a plain assignment`},
-	{"continuation", "CC=a \\\nb\n", "", `f:1: "CC=a \\" is not a plain assignment`},
-	{"include", "include x\n", "", `f:1: "include x": not an assignment`},
-	{"missing endif", "ifdef X\nCC=a\n", "", `f:2: missing endif`},
-	{"stray endif", "CC=a\nendif\n", "", `f:2: "endif": not expected here`},
-	{"second else", "ifdef X\nelse\nelse\nendif\n", "", `f:3: "else": second else`},
-	{"else if", "ifdef X\nelse ifdef Y\nendif\n", "", `f:2: "else ifdef Y": not expected here`},
+	{"debian 12", debian12, "", "gcc-12", ""},
+	{"debian 12 cross", debian12, "DEB_BUILD_ARCH=amd64 DEB_HOST_ARCH=arm64 DEB_HOST_GNU_TYPE=aarch64-linux-gnu", "aarch64-linux-gnu-gcc-12", ""},
+	{"debian 12 foreign", debian12, "", "aarch64-linux-gnu-gcc-12", "DEB_BUILD_ARCH=amd64 DEB_HOST_ARCH=arm64 DEB_HOST_GNU_TYPE=aarch64-linux-gnu CROSS_COMPILE=lost-"},
+	{"backport of 6.12", backport, "", "x86_64-linux-gnu-gcc-12", ""},
+	{"command line over assignment", "CC = a\nCC := b\nCC += c\n", "CC=e", "line", "CC=line"},
+	{"override over command line", "override CC = a\noverride CC += b\nCC += c\n", "", "a b", "CC=line"},
+	{"override over assignment", "override CC = a\nCC = b\n", "", "a", ""},
+	{"export of an override", "export override CC = a\nCC = b\n", "", "a", ""},
+	{"exported override over command line", "override export CC = a\n", "", "a", "CC=line"},
+	{"command line is expanded", "X=1\n", "", "gcc-1", "CC=gcc-$(X)"},
+	{"debian 12 ccache", debian12, "DEBIAN_KERNEL_USE_CCACHE=1", "ccache gcc-12", ""},
+	{"if without a version check", "CC = $(if $(DEBIAN_KERNEL_NO_CC_VERSION_CHECK),$(CROSS_COMPILE)gcc-12,gcc-$(V))\nV=13\n", "", "gcc-13", ""},
+	{"clang", "LLVM = -21\nCC = $(if $(X),$(Y)) clang-21\n", "", "clang-21", ""},
+	{"braces", "V = 12\nCC = ${X}gcc-${V}", "", "gcc-12", ""},
+	{"immediate", "V=11\nCC := gcc-$(V)\nV=12\n", "", "gcc-11", ""},
+	{"posix immediate", "V=11\nCC ::= gcc-$(V)\nV=12\n", "", "gcc-11", ""},
+	{"deferred", "V=11\nCC = gcc-$(V)\nV=12\n", "", "gcc-12", ""},
+	{"conditional assignment", "CC ?= gcc-11\nCC ?= gcc-12\n", "", "gcc-11", ""},
+	{"append", "CC = gcc\nCC += -m64\n", "", "gcc -m64", ""},
+	{"export and override", "export CC=gcc-10\noverride CC = gcc-11\n", "", "gcc-11", ""},
+	{"else", "ifdef X\nCC=a\nelse\nCC=b\nendif\n", "", "b", ""},
+	{"ifdef", "ifdef X\nCC=a\nelse\nCC=b\nendif\n", "X=1", "a", ""},
+	{"ifndef", "ifndef X\nCC=a\nendif\n", "", "a", ""},
+	{"ifeq", "X=1\nifeq ($(X),1)\nCC=a\nendif\n", "", "a", ""},
+	{"nested", "ifdef X\nifndef Y\nCC=a\nelse\nCC=b\nendif\nelse\nCC=c\nendif\n", "", "c", ""},
+	{"nested live", "ifdef X\nifndef Y\nCC=a\nelse\nCC=b\nendif\nelse\nCC=c\nendif\n", "X=1", "a", ""},
+	{"nested dead else", "ifdef X\nifdef Y\nCC=a\nelse\nCC=b\nendif\nendif\n", "", "", ""},
+	{"comment", "# CC=a\nCC=b # c\n", "", "b", ""},
+	{"dollar", "CC=a$$b\n", "", "a$b", ""},
+	{"dollar kept by immediate", "CC:=a$$b\n", "", "a$b", ""},
+	{"one letter", "X=gcc\nCC=$X-12\n", "", "gcc-12", ""},
+	{"computed name", "V=X\nX=gcc\nCC=$($(V))\n", "", "gcc", ""},
+	{"function in another variable", "HOSTCC = $(shell which gcc)\nCC = gcc\n", "", "gcc", ""},
+	{"empty", "", "", "", ""},
+	{"function", "CC = $(shell echo gcc)\n", "", "function shell is not supported", ""},
+	{"itself", "CC = $(CC)\n", "", "refers to itself", ""},
+	{"exponential", "A=$(B)$(B)\nB=$(C)$(C)\nC=$(D)$(D)$(D)$(D)\nD=$(E)$(E)$(E)$(E)$(E)$(E)\nE=$(F)$(F)$(F)$(F)$(F)\nF=$(G)$(G)$(G)$(G)$(G)$(G)$(G)$(G)$(G)\nCC=$(A)$(A)$(A)$(A)$(A)\n", "", "too many references", ""},
+	{"unterminated", "CC = $(X\n", "", "unterminated reference", ""},
+	{"shell assignment", "CC != which gcc\n", "", `f:1: "CC != which gcc": runs a shell`, ""},
+	{"rule", "all:\n", "", `f:1: "all:": not an assignment`, ""},
+	{"recipe", "CC=a\n\techo\n", "", `f:2: "\techo" is not a plain assignment`, ""},
+	{"continuation", "CC=a \\\nb\n", "", `f:1: "CC=a \\" is not a plain assignment`, ""},
+	{"include", "include x\n", "", `f:1: "include x": not an assignment`, ""},
+	{"missing endif", "ifdef X\nCC=a\n", "", `f:2: missing endif`, ""},
+	{"stray endif", "CC=a\nendif\n", "", `f:2: "endif": not expected here`, ""},
+	{"second else", "ifdef X\nelse\nelse\nendif\n", "", `f:3: "else": second else`, ""},
+	{"else if", "ifdef X\nelse ifdef Y\nendif\n", "", `f:2: "else ifdef Y": not expected here`, ""},
 }
 
 func env(s string) func(string) string {
@@ -80,7 +99,8 @@ func env(s string) func(string) string {
 
 func TestMakeVars(t *testing.T) {
 	for _, tt := range makefiles {
-		vars, err := parseMakeVars(strings.NewReader(tt.in), "f", env(tt.env))
+		vars := newMakeVars(env(tt.env), strings.Fields(tt.command)...)
+		err := vars.parse(strings.NewReader(tt.in), "f")
 		var got string
 		if err == nil {
 			got, err = vars.value("CC")
@@ -99,8 +119,8 @@ func FuzzMakeVars(f *testing.F) {
 		f.Add(tt.in)
 	}
 	f.Fuzz(func(t *testing.T, in string) {
-		vars, err := parseMakeVars(strings.NewReader(in), "f", nil)
-		if err != nil {
+		vars := newMakeVars(nil, "CC=x", "V=$(CC)")
+		if vars.parse(strings.NewReader(in), "f") != nil {
 			return
 		}
 		vars.value("CC")
@@ -134,7 +154,7 @@ func TestCompiler(t *testing.T) {
 			if tt.vars != "" {
 				changes["SRC/.kernelvariables"] = tt.vars
 			}
-			k, err := Open(headers(rel, changes).make(t)+"/lib/modules", rel, &Options{Getenv: env(tt.env)})
+			k, err := Open(headers(rel, changes).make(t)+"/lib/modules", rel, &Options{Getenv: env(tt.env), BuildArch: "amd64"})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -78,37 +78,6 @@ func FuzzParseConfig(f *testing.F) {
 	})
 }
 
-func TestSetArch(t *testing.T) {
-	for _, tt := range []struct{ config, deb, want string }{
-		{"X86_64", "", "amd64 x86_64 x86 x86_64-linux-gnu"},
-		{"X86_64", "all", "amd64 x86_64 x86 x86_64-linux-gnu"},
-		{"X86_64", "i386", "i386 x86_64 x86 x86_64-linux-gnu"},
-		{"X86_32", "i386", "i386 i686 x86 i686-linux-gnu"},
-		{"ARM64 64BIT", "arm64", "arm64 aarch64 arm64 aarch64-linux-gnu"},
-		{"ARM", "armhf", "armhf armv7l arm arm-linux-gnueabihf"},
-		{"ARM", "armel", "armel armv7l arm arm-linux-gnueabihf"},
-		{"PPC64 CPU_LITTLE_ENDIAN", "ppc64el", "ppc64el ppc64le powerpc powerpc64le-linux-gnu"},
-		{"RISCV 64BIT", "riscv64", "riscv64 riscv64 riscv riscv64-linux-gnu"},
-		{"S390 64BIT", "s390x", "s390x s390x s390 s390x-linux-gnu"},
-		{"LOONGARCH 64BIT", "loong64", "loong64 loongarch64 loongarch loongarch64-linux-gnu"},
-		{"MIPS 64BIT CPU_LITTLE_ENDIAN", "mips64el", "mips64el mips64 mips mips64el-linux-gnuabi64"},
-		{"PPC64", "", "error"},
-		{"X86_64", "arm64", "error"},
-	} {
-		k := &Tree{Config: Config{}}
-		for o := range strings.FieldsSeq(tt.config) {
-			k.Config["CONFIG_"+o] = "y"
-		}
-		got := "error"
-		if err := k.setArch(tt.deb); err == nil {
-			got = strings.Join([]string{k.DebArch, k.Machine, k.KArch, k.GNUType}, " ")
-		}
-		if got != tt.want {
-			t.Errorf("setArch(%q) with %s = %q; want %q", tt.deb, tt.config, got, tt.want)
-		}
-	}
-}
-
 var symvers = []struct {
 	in   string
 	want Symbol

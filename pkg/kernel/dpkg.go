@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/gokms/gokms/pkg/proc"
 )
 
 // queryFormat asks dpkg-query for one line. The file list is asked for with -L:
@@ -24,11 +26,12 @@ type installedPackage struct {
 	files []string
 }
 
-// output runs cmd through o.Run and returns what it prints.
+// output runs cmd through o.Run and returns what it prints. Nothing of the
+// caller's environment reaches it.
 func (o *Options) output(cmd *exec.Cmd) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.Env = append(cmd.Environ(), "LC_ALL=C.UTF-8")
+	cmd.Env = []string{"LC_ALL=C.UTF-8", "PATH=" + proc.SearchPath}
 	run := o.Run
 	if run == nil {
 		run = (*exec.Cmd).Run
@@ -45,7 +48,9 @@ func (o *Options) output(cmd *exec.Cmd) (string, error) {
 
 // dpkgQuery runs dpkg-query on o's database.
 func (o *Options) dpkgQuery(args ...string) (string, error) {
-	cmd := exec.Command("dpkg-query")
+	const name = "dpkg-query"
+	cmd := &exec.Cmd{Args: []string{name}}
+	cmd.Path, cmd.Err = proc.LookPath(name, proc.SearchPath)
 	if o.AdminDir != "" {
 		cmd.Args = append(cmd.Args, "--admindir="+o.AdminDir)
 	}
@@ -108,14 +113,11 @@ func exitCode(err error) int {
 	return -1
 }
 
-// setHeader fills Header and ModulesDir and returns the package's
-// architecture. dpkg is asked only where its database can know of root: for
-// the system's own modules directory, or where o names a database.
-func (t *Tree) setHeader(root string, o *Options) (debArch string) {
-	t.ModulesDir = modulesDir(root)
+// setHeader asks dpkg for the package of the tree, which may change
+// ModulesDir, and returns that package's architecture.
+func (t *Tree) setHeader(o *Options) (debArch string) {
 	name := "linux-headers-" + t.Release
-	own := root == "/lib/modules" || root == "/usr/lib/modules"
-	if !own && o.AdminDir == "" || !packageRE.MatchString(name) {
+	if !packageRE.MatchString(name) {
 		return ""
 	}
 	p, err := o.query(name)
@@ -165,9 +167,9 @@ func (p *installedPackage) modulesDir(release string) string {
 
 // modulesDir is the guess for a root that no package tells of: usr/lib/modules
 // if root is a directory of that name beside which there is no lib/modules.
-func modulesDir(root string) string {
+func (s sysroot) modulesDir(root string) string {
 	const merged = "/usr/lib/modules"
-	if top, ok := strings.CutSuffix(root, merged); ok && !exists(top+"/lib/modules") {
+	if top, ok := strings.CutSuffix(root, merged); ok && !s.exists(top+"/lib/modules") {
 		return merged[1:]
 	}
 	return "lib/modules"

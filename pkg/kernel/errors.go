@@ -9,19 +9,25 @@ import (
 
 // NotFoundError says that there are no usable headers of a kernel.
 type NotFoundError struct {
-	Release string
-	Root    string   // the modules root that was searched
+	Release string   // "" of a directory that was named itself
+	Root    string   // the modules root that was searched, or that directory
 	Reason  string   // e.g. "/lib/modules/6.1.0-57-amd64 does not exist"
 	Package string   // linux-headers-RELEASE
 	Similar []string // releases below Root that do have headers, the likeliest first
 }
 
 func (e *NotFoundError) Error() string {
+	if e.Release == "" {
+		return "no kernel headers: " + e.Reason
+	}
 	return fmt.Sprintf("no headers of kernel %s: %s", e.Release, e.Reason)
 }
 
 // Hint says what to install, and what there is instead.
 func (e *NotFoundError) Hint() string {
+	if e.Release == "" {
+		return "name a directory of headers, or one that a kernel was built or prepared in (make modules_prepare)"
+	}
 	hint := "install the package " + e.Package
 	if len(e.Similar) > 0 {
 		hint += "; there are headers of " + strings.Join(e.Similar, ", ")

@@ -23,8 +23,20 @@ const (
 // of "=".
 type makeVars struct {
 	values map[string]string
+	fixed  map[string]bool // set by the command line or "override", which alone changes them
 	getenv func(string) string
 	refs   int // followed so far
+}
+
+// newMakeVars begins with make's environment and the "NAME=VALUE" of its
+// command line.
+func newMakeVars(getenv func(string) string, command ...string) *makeVars {
+	v := &makeVars{values: map[string]string{}, fixed: map[string]bool{}, getenv: getenv}
+	for _, arg := range command {
+		name, value, _ := strings.Cut(arg, "=")
+		v.values[name], v.fixed[name] = value, true
+	}
+	return v
 }
 
 // makeVarsParser reads one file into vars.
@@ -37,31 +49,30 @@ type makeVarsParser struct {
 // condition is one open conditional: live where its lines count.
 type condition struct{ outer, live, seenElse bool }
 
-// parseMakeVars reads a makefile of assignments (=, :=, ?=, +=, with override
+// parse reads a makefile of assignments (=, :=, ?=, +=, with override
 // or export before them), ifeq, ifneq, ifdef, ifndef and comments. Whatever
-// else make knows is an error, so that no value is ever guessed. getenv is the
-// environment that make would have.
-func parseMakeVars(r io.Reader, file string, getenv func(string) string) (*makeVars, error) {
-	p := &makeVarsParser{vars: &makeVars{values: map[string]string{}, getenv: getenv}, sc: textfile.NewScanner(r, file)}
+// else make knows is an error, so that no value is ever guessed.
+func (v *makeVars) parse(r io.Reader, file string) error {
+	p := &makeVarsParser{vars: v, sc: textfile.NewScanner(r, file)}
 	for p.sc.Scan() {
 		line, _, _ := strings.Cut(p.sc.Text(), "#")
 		if strings.HasSuffix(line, `\`) || strings.HasPrefix(line, "\t") {
-			return nil, p.sc.Errorf("%q is not a plain assignment", p.sc.Text())
+			return p.sc.Errorf("%q is not a plain assignment", p.sc.Text())
 		}
 		if line = strings.TrimSpace(line); line == "" {
 			continue
 		}
 		if err := p.line(line); err != nil {
-			return nil, p.sc.Errorf("%q: %w", line, err)
+			return p.sc.Errorf("%q: %w", line, err)
 		}
 	}
 	if err := p.sc.Err(); err != nil {
-		return nil, err
+		return err
 	}
 	if len(p.conds) > 0 {
-		return nil, p.sc.Errorf("missing endif")
+		return p.sc.Errorf("missing endif")
 	}
-	return p.vars, nil
+	return nil
 }
 
 func (p *makeVarsParser) live() bool {
@@ -141,13 +152,14 @@ func (p *makeVarsParser) assign(line string) error {
 	if i > 0 && strings.IndexByte(":?+!", name[i-1]) >= 0 {
 		name, op = strings.TrimRight(name, ":?+!"), name[i-1:]
 	}
-	for _, prefix := range []string{"override ", "export "} {
-		name = strings.TrimPrefix(name, prefix)
-	}
-	name = strings.TrimSpace(name)
+	name, override := cutModifiers(name)
 	if name == "" || strings.ContainsAny(name, " \t$(){}:") {
 		return errors.New("not an assignment")
 	}
+	if p.vars.fixed[name] && !override {
+		return nil
+	}
+	p.vars.fixed[name] = override
 	switch op {
 	case ":":
 		var err error
@@ -166,6 +178,18 @@ func (p *makeVarsParser) assign(line string) error {
 	}
 	p.vars.values[name] = value
 	return nil
+}
+
+// cutModifiers takes "override" and "export" from in front of a name.
+func cutModifiers(s string) (name string, override bool) {
+	for s = strings.TrimSpace(s); ; s = strings.TrimSpace(s) {
+		rest, found := strings.CutPrefix(s, "override ")
+		override = override || found
+		if rest, found = strings.CutPrefix(rest, "export "); !found && rest == s {
+			return s, override
+		}
+		s = rest
+	}
 }
 
 // raw is a variable's value as written; the environment's where no line set it.

@@ -6,15 +6,18 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
 
-// Options of [Open] and [Tree.CompareCompiler]. The zero value is ready.
+// Options of [Open], [OpenDir] and [Tree.CompareCompiler]. The zero value is
+// ready.
 type Options struct {
 	// Run runs dpkg-query and the compiler; nil: (*exec.Cmd).Run.
 	Run func(*exec.Cmd) error
@@ -25,18 +28,31 @@ type Options struct {
 	// system, which is asked only if the root is the system's own modules
 	// directory.
 	AdminDir string
-	// Getenv is make's environment as .kernelvariables sees it (DEB_HOST_ARCH,
-	// DEB_BUILD_ARCH, DEB_HOST_GNU_TYPE, CROSS_COMPILE), which decides on the
-	// compiler. It must be the environment that the build gets, not the
-	// caller's own; nil: empty, as for builds of pkg/kbuild.
+	// Header, if not nil, is the tree's package, and dpkg is not asked.
+	Header *HeaderPackage
+	// DebArch is the Architecture of that package; "": the tree's first.
+	DebArch string
+	// Sysroot is the directory that the tree's package is unpacked below: links
+	// are followed as if it were the root, never to the machine's own files. The
+	// modules root and the tree lie below it. "": the machine's own root.
+	Sysroot string
+	// BuildArch is the Debian architecture of the machine that builds; "":
+	// [OwnArch]. Modules of a tree that is foreign to it are cross-compiled.
+	BuildArch string
+	// Getenv is make's environment as .kernelvariables sees it, which decides
+	// on the compiler, without the [Tree.CrossVariables]. It must be the
+	// environment that the build gets, not the caller's own; nil: empty, as for
+	// builds of pkg/kbuild.
 	Getenv func(string) string
 }
 
 // Open describes the headers of one release below root, the directory that
-// holds one directory per release, such as /lib/modules. It reads files of the
-// tree and asks dpkg-query; it does not look whether the compiler is there
-// ([Tree.CheckCompiler] does). Missing headers are a [*NotFoundError], those of
-// another release a [*MismatchError].
+// holds one directory per release, such as /lib/modules; with a Sysroot either
+// of SYSROOT/lib/modules and SYSROOT/usr/lib/modules stands for both. It reads
+// files of the tree and asks dpkg-query; it does not look whether the compiler
+// is there ([Tree.CheckCompiler] does), nor for the packages that this one
+// builds upon. Missing headers are a [*NotFoundError], those of another release
+// a [*MismatchError].
 func Open(root, release string, o *Options) (*Tree, error) {
 	if o == nil {
 		o = &Options{}
@@ -44,24 +60,95 @@ func Open(root, release string, o *Options) (*Tree, error) {
 	if err := CheckRelease(release); err != nil {
 		return nil, err
 	}
-	root, err := filepath.Abs(root)
+	s, root, err := o.place(root)
 	if err != nil {
 		return nil, err
 	}
-	t := &Tree{Release: release, Flavour: Flavour(release), BuildDir: filepath.Join(root, release, "build")}
-	if reason := unusable(root, release); reason != "" {
-		return nil, notFound(root, release, reason)
+	root = s.modulesRoot(root, release)
+	t := &Tree{Release: release, BuildDir: filepath.Join(root, release, "build"), ModulesDir: s.modulesDir(root), sysroot: s}
+	if reason := s.unusable(root, release); reason != "" {
+		return nil, s.notFound(root, release, reason)
 	}
-	if t.SourceDir, err = filepath.EvalSymlinks(t.BuildDir); err != nil {
+	if t.SourceDir, err = s.resolve(t.BuildDir); err != nil {
 		return nil, err
+	}
+	if t.SourceDir != t.BuildDir {
+		t.BuildLink = s.seen(t.SourceDir)
 	}
 	if err := t.checkRelease(); err != nil {
 		return nil, err
 	}
+	return t.describe(o, s == "" && (root == "/lib/modules" || root == "/usr/lib/modules"))
+}
+
+// OpenDir describes a tree by its own directory: one that a kernel was built
+// in, or that `make modules_prepare` or a header package left. The release is
+// what the tree says. dpkg is asked only for directories below /usr/src.
+func OpenDir(dir string, o *Options) (*Tree, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	s, dir, err := o.place(dir)
+	if err != nil {
+		return nil, err
+	}
+	t := &Tree{BuildDir: dir, ModulesDir: "lib/modules", sysroot: s}
+	if reason := s.unusableTree(dir); reason != "" {
+		return nil, &NotFoundError{Root: dir, Reason: reason}
+	}
+	if t.SourceDir, err = s.resolve(dir); err != nil {
+		return nil, err
+	}
+	file := ""
+	if t.Release, file, err = t.ownRelease(); err != nil {
+		return nil, err
+	}
+	if t.Release == "" {
+		return nil, &NotFoundError{Root: dir, Reason: dir + " has no include/generated/utsrelease.h"}
+	}
+	if err := CheckRelease(t.Release); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return t.describe(o, s == "" && filepath.Dir(t.SourceDir) == "/usr/src")
+}
+
+// place makes the sysroot and a path below it those of the host.
+func (o *Options) place(path string) (sysroot, string, error) {
+	s, err := openSysroot(o.Sysroot)
+	if err != nil {
+		return "", "", err
+	}
+	if path, err = filepath.Abs(path); err != nil || s == "" {
+		return s, path, err
+	}
+	// The sysroot's own name may have links in it.
+	named, err := filepath.Abs(o.Sysroot)
+	if err != nil {
+		return "", "", err
+	}
+	for _, dir := range []string{string(s), named} {
+		if rel, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(rel) {
+			return s, filepath.Join(string(s), rel), nil
+		}
+	}
+	return "", "", fmt.Errorf("%s is not below %s", path, o.Sysroot)
+}
+
+// describe fills in what a tree says of itself. own: the system's dpkg may
+// know of it.
+func (t *Tree) describe(o *Options, own bool) (*Tree, error) {
+	t.Flavour = Flavour(t.Release)
 	if err := t.setConfig(); err != nil {
 		return nil, err
 	}
-	if err := t.setArch(t.setHeader(root, o)); err != nil {
+	debArch := o.DebArch
+	switch {
+	case o.Header != nil:
+		t.Header = *o.Header
+	case own || o.AdminDir != "":
+		debArch = t.setHeader(o)
+	}
+	if err := t.setArch(debArch, o.BuildArch); err != nil {
 		return nil, err
 	}
 	if err := t.setCompiler(o.Getenv); err != nil {
@@ -69,20 +156,27 @@ func Open(root, release string, o *Options) (*Tree, error) {
 	}
 	t.setImagePackages()
 	t.setSymvers()
+	t.setCommonDir()
 	return t, nil
 }
 
 // List returns the releases below root that have headers, the oldest first in
 // dpkg's version order. Directories without them, as an image package alone
 // leaves, are passed over.
-func List(root string) ([]string, error) {
-	entries, err := os.ReadDir(root)
+func List(root string) ([]string, error) { return sysroot("").list(root) }
+
+func (s sysroot) list(root string) ([]string, error) {
+	dir, err := s.resolve(root)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
 	var releases []string
 	for _, e := range entries {
-		if CheckRelease(e.Name()) == nil && unusable(root, e.Name()) == "" {
+		if CheckRelease(e.Name()) == nil && s.unusable(root, e.Name()) == "" {
 			releases = append(releases, e.Name())
 		}
 	}
@@ -92,37 +186,41 @@ func List(root string) ([]string, error) {
 
 // unusable says why there are no headers at root/release/build; "" if there
 // are.
-func unusable(root, release string) string {
+func (s sysroot) unusable(root, release string) string {
 	dir := filepath.Join(root, release)
 	build := filepath.Join(dir, "build")
-	if !exists(dir) {
+	if !s.exists(dir) {
 		return dir + " does not exist"
 	}
-	if link, err := os.Readlink(build); err == nil && !exists(build) {
+	if link, err := os.Readlink(build); err == nil && !s.exists(build) {
+		if s != "" {
+			return fmt.Sprintf("%s points to %s, which does not exist below %s", build, link, s)
+		}
 		return fmt.Sprintf("%s points to %s, which does not exist", build, link)
 	}
-	if !exists(build) {
+	if !s.exists(build) {
 		return build + " does not exist (a kernel image alone has no headers)"
 	}
-	if info, err := os.Stat(filepath.Join(build, "include")); err != nil || !info.IsDir() {
+	return s.unusableTree(build)
+}
+
+// unusableTree says why build is no tree of headers.
+func (s sysroot) unusableTree(build string) string {
+	if !s.exists(build) {
+		return build + " does not exist"
+	}
+	if info, err := s.stat(filepath.Join(build, "include")); err != nil || !info.IsDir() {
 		return build + " has no directory include"
 	}
-	if !exists(filepath.Join(build, ".config")) && !exists(filepath.Join(build, autoConf)) {
+	if !s.exists(filepath.Join(build, ".config")) && !s.exists(filepath.Join(build, autoConf)) {
 		return build + " has no .config"
 	}
 	return ""
 }
 
-// exists follows links. What cannot be looked at counts as there, so that the
-// error of opening it is the one that is reported.
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return !errors.Is(err, fs.ErrNotExist)
-}
-
-func notFound(root, release, reason string) error {
+func (s sysroot) notFound(root, release, reason string) error {
 	e := &NotFoundError{Release: release, Root: root, Reason: reason, Package: "linux-headers-" + release}
-	if all, err := List(root); err == nil {
+	if all, err := s.list(root); err == nil {
 		e.Similar = similar(release, all)
 	}
 	return e
@@ -146,34 +244,44 @@ func similar(release string, all []string) []string {
 	return out[:min(len(out), 3)]
 }
 
-// checkRelease compares the release with the tree's. What ends up in a
+// checkRelease compares the release with the tree's.
+func (t *Tree) checkRelease() error {
+	found, file, err := t.ownRelease()
+	switch {
+	case err != nil:
+		return err
+	case found == "":
+		t.warn("%s: names no release, taking it for %s", t.SourceDir, t.Release)
+	case found != t.Release:
+		return &MismatchError{Release: t.Release, Found: found, File: file}
+	}
+	return nil
+}
+
+// ownRelease is the release that the tree names, and where. What ends up in a
 // module's vermagic is UTS_RELEASE; Debian's include/config/kernel.release
 // holds the upstream version, so it is asked only where there is nothing else.
-func (t *Tree) checkRelease() error {
+func (t *Tree) ownRelease() (release, file string, err error) {
 	for _, f := range []struct{ name, before, after string }{
 		{"include/generated/utsrelease.h", "#define UTS_RELEASE \"", "\""},
 		{"include/config/kernel.release", "", "\n"},
 	} {
 		path := filepath.Join(t.SourceDir, f.name)
-		data, err := os.ReadFile(path)
+		data, err := t.sysroot.readFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return err
+			return "", "", err
 		}
 		_, rest, ok := bytes.Cut(data, []byte(f.before))
 		found, _, _ := bytes.Cut(rest, []byte(f.after))
 		if !ok || len(found) == 0 {
-			return fmt.Errorf("%s: names no release", path)
+			return "", "", fmt.Errorf("%s: names no release", path)
 		}
-		if string(found) != t.Release {
-			return &MismatchError{Release: t.Release, Found: string(found), File: path}
-		}
-		return nil
+		return string(found), path, nil
 	}
-	t.warn("%s: names no release, taking it for %s", t.SourceDir, t.Release)
-	return nil
+	return "", "", nil
 }
 
 const autoConf = "include/config/auto.conf"
@@ -183,22 +291,56 @@ func (t *Tree) setConfig() error {
 	auto := filepath.Join(t.SourceDir, autoConf)
 	path := filepath.Join(t.SourceDir, ".config")
 	t.ConfigPath = path
-	if exists(auto) {
+	if t.sysroot.exists(auto) {
 		t.ConfigPath = auto
 	}
-	if !exists(path) {
+	if !t.sysroot.exists(path) {
 		path = auto
 	}
-	var err error
-	t.Config, err = readConfig(path)
+	real, err := t.sysroot.within(path)
+	if err != nil {
+		return err
+	}
+	t.Config, err = readConfig(real)
 	return err
 }
 
 func (t *Tree) setSymvers() {
 	path := filepath.Join(t.SourceDir, "Module.symvers")
-	if exists(path) {
-		t.Symvers = path
+	if !t.sysroot.exists(path) {
+		t.warn("%s does not exist: symbols of modules cannot be checked", path)
 		return
 	}
-	t.warn("%s does not exist: symbols of modules cannot be checked", path)
+	var err error
+	if t.Symvers, err = t.sysroot.within(path); err != nil {
+		t.Warnings = append(t.Warnings, err)
+	}
+}
+
+// commonRE is how the Makefile of a tree that is not whole finds the rest. The
+// kernel's own build writes such a line for O=, Debian's packages bring one.
+var commonRE = regexp.MustCompile(`(?m)^include (/[^\s$:]+)/Makefile$`)
+
+// maxMakefile is more than a Makefile of one line needs; the kernel's own, of
+// which this is the beginning, includes none by an absolute path.
+const maxMakefile = 64 << 10
+
+func (t *Tree) setCommonDir() {
+	path, err := t.sysroot.resolve(filepath.Join(t.SourceDir, "Makefile"))
+	if err != nil {
+		return // in a package of its own
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		t.Warnings = append(t.Warnings, err)
+		return
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxMakefile))
+	if err != nil {
+		t.Warnings = append(t.Warnings, err)
+	}
+	if m := commonRE.FindSubmatch(text); m != nil {
+		t.CommonDir = string(m[1])
+	}
 }

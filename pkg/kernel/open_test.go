@@ -74,6 +74,7 @@ func TestOpen(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		release string
+		build   string // architecture; "": amd64
 		tree    files
 		check   func(*Tree) string
 		want    string // of check, or the error's text; $D is the tree's directory
@@ -87,7 +88,7 @@ func TestOpen(t *testing.T) {
 			want:  "$D/" + build + " $D/" + build + "/.config arm64"},
 		{name: "auto.conf preferred for rules", tree: headers(rel, nil),
 			check: func(k *Tree) string { return k.ConfigPath }, want: "$D/usr/src/linux-headers-" + rel + "/include/config/auto.conf"},
-		{name: "auto.conf alone", tree: headers(rel, files{"SRC/.config": "absent", "SRC/include/config/auto.conf": "CONFIG_S390=y\nCONFIG_64BIT=y\nCONFIG_CC_VERSION_TEXT=\"gcc-12 x\""}),
+		{name: "auto.conf alone", build: "s390x", tree: headers(rel, files{"SRC/.config": "absent", "SRC/include/config/auto.conf": "CONFIG_S390=y\nCONFIG_64BIT=y\nCONFIG_CC_VERSION_TEXT=\"gcc-12 x\""}),
 			check: func(k *Tree) string { return k.DebArch }, want: "s390x"},
 		{name: "release from kernel.release", tree: headers(rel, files{"SRC/include/generated/utsrelease.h": "absent", "SRC/include/config/kernel.release": rel + "\n"}),
 			check: func(k *Tree) string { return k.Release }, want: rel},
@@ -104,7 +105,7 @@ func TestOpen(t *testing.T) {
 		{name: "broken config", tree: headers(rel, files{"SRC/.config": "CONFIG_A=y\nhello\n"}),
 			want: "$D/usr/src/linux-headers-" + rel + `/.config:2: "hello" is not CONFIG_NAME=value`},
 		{name: "unknown architecture", tree: headers(rel, files{"SRC/.config": "CONFIG_ALPHA=y\n"}),
-			want: "$D/usr/src/linux-headers-" + rel + "/include/config/auto.conf: no architecture that this program knows (amd64, i386, arm64, armhf, ppc64el, riscv64, s390x, loong64, mips64el)"},
+			want: "$D/usr/src/linux-headers-" + rel + "/include/config/auto.conf: no architecture that this program knows (amd64, i386, arm64, armhf, armel, ppc64el, riscv64, s390x, loong64, mips64el, mipsel)"},
 		{name: "nothing there", release: "6.1.0-57-amd64", tree: headers(rel, nil),
 			want: "no headers of kernel 6.1.0-57-amd64: $D/lib/modules/6.1.0-57-amd64 does not exist"},
 		{name: "image only", tree: files{"lib/modules/" + rel + "/modules.order": ""},
@@ -124,7 +125,10 @@ func TestOpen(t *testing.T) {
 			if tt.release == "" {
 				tt.release = rel
 			}
-			k, err := Open(dir+"/lib/modules", tt.release, nil)
+			if tt.build == "" {
+				tt.build = "amd64"
+			}
+			k, err := Open(dir+"/lib/modules", tt.release, &Options{BuildArch: tt.build})
 			var got, warns string
 			if err != nil {
 				got = err.Error()

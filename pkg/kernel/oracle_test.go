@@ -26,11 +26,12 @@ func run(t *testing.T, stdin string, argv ...string) string {
 }
 
 // makeValue is a variable as make sees it at the end of a makefile. The
-// makefile's text comes first and env in front of make.
-func makeValue(t *testing.T, makefile, variable string, env ...string) string {
+// makefile's text comes first; env stands in front of make, command behind it.
+func makeValue(t *testing.T, makefile, variable, env, command string) string {
 	t.Helper()
-	argv := append([]string{"env", "-i", "PATH=/usr/bin:/bin"}, env...)
-	return run(t, makefile+"\nprint-it:\n\t@echo '$("+variable+")'\n", append(argv, "make", "-f", "-", "print-it")...)
+	argv := append([]string{"env", "-i", "PATH=/usr/bin:/bin"}, strings.Fields(env)...)
+	argv = append(argv, "make", "-f", "-", "print-it")
+	return run(t, makefile+"\nprint-it:\n\t@echo '$("+variable+")'\n", append(argv, strings.Fields(command)...)...)
 }
 
 func TestOracleHeaders(t *testing.T) {
@@ -57,10 +58,10 @@ func TestOracleHeaders(t *testing.T) {
 			t.Errorf("build link below %s: dpkg-query -S says %q", k.ModulesDir, owner)
 		}
 		vars := "include " + filepath.Join(k.BuildDir, ".kernelvariables")
-		if cc := makeValue(t, vars, "CC"); cc != k.Compiler.Command {
+		if cc := makeValue(t, vars, "CC", "", ""); cc != k.Compiler.Command {
 			t.Errorf("Compiler.Command = %q; make says %q", k.Compiler.Command, cc)
 		}
-		if arch := makeValue(t, vars, "ARCH"); arch != k.KArch {
+		if arch := makeValue(t, vars, "ARCH", "", ""); arch != k.KArch {
 			t.Errorf("KArch = %q; make says %q", k.KArch, arch)
 		}
 		if runtime.GOARCH == "amd64" && k.DebArch == "amd64" && run(t, "", "uname", "-m") != k.Machine {
@@ -109,7 +110,8 @@ func TestOracleList(t *testing.T) {
 func TestOracleMake(t *testing.T) {
 	testkit.Tools(t, "make")
 	for _, tt := range makefiles {
-		vars, err := parseMakeVars(strings.NewReader(tt.in), "f", env(tt.env))
+		vars := newMakeVars(env(tt.env), strings.Fields(tt.command)...)
+		err := vars.parse(strings.NewReader(tt.in), "f")
 		if err != nil {
 			continue // more than this parser reads
 		}
@@ -119,7 +121,7 @@ func TestOracleMake(t *testing.T) {
 		// make's built-in CC is not there while .kernelvariables is read
 		// here, nor does it count for ?= below.
 		in := "undefine CC\n" + tt.in
-		if got := makeValue(t, in, "CC", strings.Fields(tt.env)...); got != tt.want {
+		if got := makeValue(t, in, "CC", tt.env, tt.command); got != tt.want {
 			t.Errorf("%s: make has CC = %q; want %q", tt.name, got, tt.want)
 		}
 	}

@@ -14,21 +14,40 @@ package kernel
 
 // Tree is one installed or unpacked tree of kernel headers.
 type Tree struct {
-	Release   string // e.g. 6.1.0-56-amd64
-	Flavour   string // e.g. amd64, rt-amd64, cloud-amd64; "" where the release names none
-	DebArch   string // Debian architecture: amd64
-	Machine   string // as uname -m says it: x86_64
-	KArch     string // the kernel's ARCH: x86
-	GNUType   string // the prefix of cross tools without its dash: x86_64-linux-gnu
-	BuildDir  string // MODULESROOT/RELEASE/build, not resolved
-	SourceDir string // what BuildDir resolves to
+	Release string // e.g. 6.1.0-56-amd64
+	Flavour string // e.g. amd64, rt-amd64, cloud-amd64; "" where the release names none
+	DebArch string // Debian architecture: amd64
+	Machine string // as uname -m says it: x86_64
+	KArch   string // the kernel's ARCH: x86
+	GNUType string // the prefix of cross tools without its dash: x86_64-linux-gnu
+
+	// BuildArch is the Debian architecture of the machine that builds, and
+	// CrossPrefix what its tools for this kernel begin with:
+	// "aarch64-linux-gnu-"; "" where it builds for itself.
+	BuildArch   string
+	CrossPrefix string
+
+	// BuildDir and SourceDir are places of the host: MODULESROOT/RELEASE/build,
+	// not resolved, or the directory given to [OpenDir]; and what that resolves
+	// to, below [Options.Sysroot]. Of a tree with a Sysroot only SourceDir can
+	// be opened.
+	BuildDir  string
+	SourceDir string
+	// BuildLink is what MODULESROOT/RELEASE/build points to as a build sees it,
+	// all links followed: /usr/src/linux-headers-6.1.0-56-amd64. It enters debug
+	// information. "" where build is the tree itself, and of [OpenDir].
+	BuildLink string
+	// CommonDir is the directory that the tree's Makefile includes, as a build
+	// sees it: /usr/src/linux-headers-6.1.0-56-common. It may not be there. ""
+	// where the tree is whole, and where its Makefile is in another package.
+	CommonDir string
 
 	Config     Config // .config
 	ConfigPath string // include/config/auto.conf if it is there, else .config (what dkms calls $kernel_config)
 	Symvers    string // Module.symvers; "" where there is none
 
 	Compiler Compiler
-	Header   HeaderPackage // zero where no dpkg package holds the tree
+	Header   HeaderPackage // zero where the package is not known
 
 	// ImagePackages are the alternatives that the module package depends on,
 	// e.g. linux-image-6.1.0-56-amd64, linux-image-6.1.0-56-amd64-unsigned.
@@ -40,6 +59,8 @@ type Tree struct {
 
 	// Warnings are what is odd about the tree without being an obstacle.
 	Warnings []error
+
+	sysroot sysroot
 }
 
 // Compiler is what the tree was, and modules must be, compiled with.
@@ -53,7 +74,7 @@ type Compiler struct {
 	Linker  string // "ld.lld" (or ld.lld-14) where the kernel was linked by lld, else ""
 }
 
-// HeaderPackage is what dpkg knows of a tree's package.
+// HeaderPackage is what is known of a tree's package.
 type HeaderPackage struct {
 	Name          string // linux-headers-6.1.0-56-amd64
 	Version       string // 6.1.192-2
