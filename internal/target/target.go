@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 
 // Package target finds the kernels to build for: installed, in the cache, in
-// the archive, or given as directories and packages.
+// the archive, or given as directories and packages. It says as well where a
+// sandbox must put their headers, so that makefiles find each other.
 package target
 
 import (
 	"context"
-	"errors"
 	"os/exec"
 
 	"github.com/gokms/gokms/internal/archive"
@@ -45,19 +45,52 @@ type Kernel struct {
 // are installed.
 func (k *Kernel) NeedsSandbox() bool { return k.Origin != Installed }
 
+// Packages is the archive together with the cache, an [archive.Archive].
+type Packages interface {
+	Find(ctx context.Context, glob string) ([]archive.Package, error)
+	Lookup(release string) (*archive.Set, error)
+	Cached() ([]*archive.Set, error)
+	Fetch(ctx context.Context, headers archive.Package) (*archive.Set, error)
+	Unpack(ctx context.Context, debs []string) (*archive.Set, error)
+}
+
 // Finder finds kernels.
 type Finder struct {
 	ModulesRoot string   // where installed kernels are: /lib/modules
-	Headers     []string // --headers: header trees, directories of .debs, .debs
+	Headers     []string // --headers, absolute: header trees, unpacked packages, directories of .debs, .debs
 	Arch        string   // Debian architecture; "": the machine's
-	Archive     *archive.Archive
-	Offline     bool
+	Archive     Packages // nil: none, because of NoArchive
+	NoArchive   error
+	Offline     bool // do not look in the archive, only in the cache
 	Run         func(*exec.Cmd) error
-	LookPath    func(string) (string, error) // of the compiler
+	// LookPath finds the compiler and pahole as the build will; nil:
+	// exec.LookPath.
+	LookPath func(string) (string, error)
+	// HostRoot is where the programs and libraries are that builds use; "": /.
+	HostRoot string
 }
 
-// Find returns the kernels that words of -k stand for, each once: a release,
-// "all" (the installed ones), apt:GLOB. All errors are joined.
+// AptPrefix begins the words of -k that name packages of the archive.
+const AptPrefix = "apt:"
+
+// All is the word of -k for every installed kernel.
+const All = "all"
+
+// Find returns the kernels that words of -k stand for, each once and in that
+// order: a release, [All], apt:GLOB. A release is looked for among the given
+// headers, the installed ones, the cache, the archive. Without words all given
+// kernels are meant. All errors are joined.
 func (f *Finder) Find(ctx context.Context, words []string) ([]*Kernel, error) {
-	return nil, errors.New("not implemented")
+	s := &search{Finder: f, seen: map[string]bool{}}
+	var err error
+	if s.given, err = f.given(ctx); err != nil {
+		return nil, err
+	}
+	if len(words) == 0 {
+		if len(s.given) == 0 {
+			return nil, f.noKernel()
+		}
+		return s.given, nil
+	}
+	return s.words(ctx, words)
 }

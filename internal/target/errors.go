@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gokms/gokms/pkg/kernel"
+	"github.com/gokms/gokms/pkg/version"
+)
+
+// hinted is an error with a cure.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e hinted) Unwrap() error { return e.error }
+
+// Hint returns the cure.
+func (e hinted) Hint() string { return e.hint }
+
+// NotFoundError says that there are no headers of a kernel anywhere.
+type NotFoundError struct {
+	Release string
+	places  []string // where they were looked for, and why they are not there
+	near    []string // "installed: RELEASE, RELEASE"
+}
+
+func (e *NotFoundError) Error() string {
+	return fmt.Sprintf("no headers of kernel %s: %s", e.Release, strings.Join(e.places, "; "))
+}
+
+// Hint says what there is instead.
+func (e *NotFoundError) Hint() string {
+	hint := "install the package " + headersPrefix + e.Release
+	if len(e.near) > 0 {
+		hint += ", or take a kernel that there is: " + strings.Join(e.near, "; ")
+	}
+	return hint
+}
+
+// similar notes near misses of all places in e.
+func (s *search) similar(ctx context.Context, e *NotFoundError) {
+	var given []string
+	for _, k := range s.given {
+		given = append(given, k.Release)
+	}
+	installed, _ := kernel.List(s.ModulesRoot) // that there are none was said
+	for _, place := range []struct {
+		name     string
+		releases []string
+	}{{"given", given}, {"installed", installed}, {"cached", s.cachedReleases()}, {"in the archive", s.archivedReleases(ctx)}} {
+		if near := nearest(e.Release, place.releases); len(near) > 0 {
+			e.near = append(e.near, place.name+": "+strings.Join(near, ", "))
+		}
+	}
+}
+
+// cachedReleases is for hints: a cache that cannot be read holds none.
+func (f *Finder) cachedReleases() []string {
+	if f.Archive == nil {
+		return nil
+	}
+	sets, err := f.Archive.Cached()
+	if err != nil {
+		return nil
+	}
+	var releases []string
+	for _, set := range sets {
+		releases = append(releases, set.Release)
+	}
+	return releases
+}
+
+// archivedReleases is for hints, too.
+func (f *Finder) archivedReleases(ctx context.Context) []string {
+	if f.Archive == nil || f.Offline {
+		return nil
+	}
+	packages, err := f.Archive.Find(ctx, headersPrefix+"[0-9]*")
+	if err != nil {
+		return nil
+	}
+	var releases []string
+	for _, p := range packages {
+		releases = append(releases, strings.TrimPrefix(p.Name, headersPrefix))
+	}
+	return releases
+}
+
+// nearest picks at most three releases: those that release is a part of, or
+// that are a part of it, then those of its flavour, each the newest first.
+func nearest(release string, all []string) []string {
+	rank := func(s string) int {
+		switch {
+		case strings.HasPrefix(s, release) || strings.HasPrefix(release, s):
+			return 0
+		case kernel.Flavour(s) == kernel.Flavour(release):
+			return 1
+		}
+		return 2
+	}
+	near := slices.Clone(all)
+	slices.SortStableFunc(near, func(a, b string) int {
+		if r := rank(a) - rank(b); r != 0 {
+			return r
+		}
+		return version.Compare(b, a)
+	})
+	near = slices.Compact(near)
+	return near[:min(len(near), 3)]
+}
+
+// noKernel is the error of a command line that names no kernel, or asks for the
+// installed ones where there are none. Which kernel runs here is never asked:
+// packages are built for other machines.
+func (f *Finder) noKernel() error {
+	found, err := kernel.List(f.ModulesRoot)
+	if err != nil || len(found) == 0 {
+		return hinted{
+			fmt.Errorf("no kernel to build for: no headers are installed below %s", f.ModulesRoot),
+			"name a kernel's release with -k KVER, or kernels of the archive, such as -k " + AptPrefix + headersPrefix + "ARCH",
+		}
+	}
+	return hinted{
+		errors.New("no kernel to build for: -k KVER is missing"),
+		"kernels with headers: " + strings.Join(found, ", ") + "; or -k " + All,
+	}
+}
+
+// noMatch is the error of a glob that matches nothing.
+func (f *Finder) noMatch(ctx context.Context, glob string) error {
+	err := fmt.Errorf("%s%s: no such package is in the archive", AptPrefix, glob)
+	near := nearest(strings.TrimPrefix(glob, headersPrefix), f.archivedReleases(ctx))
+	if len(near) == 0 {
+		return hinted{err, "the archive's index holds no packages of kernel headers; apt-get update fetches it"}
+	}
+	for i := range near {
+		near[i] = headersPrefix + near[i]
+	}
+	return hinted{err, "there are " + strings.Join(near, ", ")}
+}
+
+// notCached is the same with --offline.
+func (f *Finder) notCached(glob string) error {
+	err := fmt.Errorf("%s%s: no such package is in the cache, and --offline keeps from asking the archive", AptPrefix, glob)
+	releases := f.cachedReleases()
+	if len(releases) == 0 {
+		return hinted{err, "the cache holds no kernel"}
+	}
+	return hinted{err, "the cache holds kernels " + strings.Join(releases, ", ")}
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+
+package target
+
+import (
+	"bufio"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/gokms/gokms/internal/sandbox"
+	"github.com/gokms/gokms/pkg/kernel"
+)
+
+// modules is where builds see kernels.
+const modules = "/lib/modules"
+
+// layout collects the mounts and links of one kernel, each once.
+type layout struct {
+	mounts []sandbox.Mount
+	links  []sandbox.Link
+	seen   map[string]bool // paths
+}
+
+func (l *layout) mount(host, path string) {
+	if l.first(path) {
+		l.mounts = append(l.mounts, sandbox.Mount{Host: host, Path: path})
+	}
+}
+
+func (l *layout) link(path, target string) {
+	if l.first(path) {
+		l.links = append(l.links, sandbox.Link{Path: path, Target: target})
+	}
+}
+
+// first says whether nothing was put at path so far.
+func (l *layout) first(path string) bool {
+	if l.seen == nil {
+		l.seen = map[string]bool{}
+	}
+	was := l.seen[path]
+	l.seen[path] = true
+	return !was
+}
+
+// packageRoot shows what an unpacked package, or several, hold of headers: the
+// entries of /usr/src, of /lib/modules/RELEASE, and the programs of kbuild.
+func (l *layout) packageRoot(root string) error {
+	for _, dir := range []string{"usr/src", "lib/modules/*", "usr/lib/modules/*"} {
+		entries, err := filepath.Glob(filepath.Join(quoteGlob(root), dir, "*"))
+		if err != nil {
+			return err
+		}
+		for _, entry := range entries {
+			place := strings.TrimPrefix(entry[len(root):], "/usr")
+			if dir == "usr/src" {
+				place = entry[len(root):]
+			}
+			if err := l.entry(entry, place); err != nil {
+				return err
+			}
+		}
+	}
+	kbuild, err := filepath.Glob(filepath.Join(quoteGlob(root), "usr/lib/linux-*"))
+	for _, dir := range kbuild {
+		l.mount(dir, dir[len(root):])
+	}
+	return err
+}
+
+// entry shows a file or directory as such and a link as a link.
+func (l *layout) entry(host, path string) error {
+	info, err := os.Lstat(host)
+	if err != nil {
+		return err
+	}
+	if info.Mode()&fs.ModeSymlink == 0 {
+		l.mount(host, path)
+		return nil
+	}
+	target, err := os.Readlink(host)
+	if err != nil {
+		return err
+	}
+	l.link(path, target)
+	return nil
+}
+
+// hostTree shows the headers of t, and all that its makefiles name, at their
+// places on this machine, and below /lib/modules.
+func (l *layout) hostTree(t *kernel.Tree) error {
+	place := filepath.Join(modules, t.Release)
+	info, err := os.Lstat(t.BuildDir)
+	if err != nil {
+		return err
+	}
+	if info.IsDir() && filepath.Base(t.BuildDir) == "build" {
+		l.mount(t.SourceDir, filepath.Join(place, "build"))
+	} else {
+		l.link(filepath.Join(place, "build"), t.SourceDir)
+	}
+	dirs := []string{t.SourceDir}
+	if source, err := filepath.EvalSymlinks(filepath.Join(filepath.Dir(t.BuildDir), "source")); err == nil && isDir(source) {
+		l.link(filepath.Join(place, "source"), source)
+		dirs = append(dirs, source)
+	}
+	if err := l.hostLinks(); err != nil {
+		return err
+	}
+	return l.hostDirs(dirs)
+}
+
+// hostLinks shows the links /usr/src/linux-kbuild-*, by which headers may name
+// programs in /usr/lib.
+func (l *layout) hostLinks() error {
+	links, err := filepath.Glob("/usr/src/linux-kbuild-*")
+	for _, link := range links {
+		if target, err := os.Readlink(link); err == nil {
+			l.link(link, target)
+		}
+	}
+	return err
+}
+
+// hostDirs shows directories, and those that they name, at their own places.
+func (l *layout) hostDirs(dirs []string) error {
+	seen := map[string]bool{}
+	for len(dirs) > 0 {
+		dir := dirs[0]
+		dirs = dirs[1:]
+		if seen[dir] {
+			continue
+		}
+		seen[dir] = true
+		if !ofHost(dir) {
+			l.mount(dir, dir)
+		}
+		named, err := namedDirs(dir)
+		if err != nil {
+			return err
+		}
+		dirs = append(dirs, named...)
+	}
+	return nil
+}
+
+// ofHost says whether every sandbox shows dir: see [sandbox.Spec].
+func ofHost(dir string) bool {
+	return strings.HasPrefix(dir, "/usr/lib/") && !strings.HasPrefix(dir, "/usr/lib/modules/")
+}
+
+// namedDirs are the directories outside of dir that its Makefile includes, and
+// those that the links in it lead to.
+func namedDirs(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	named, err := included(filepath.Join(dir, "Makefile"))
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if e.Type()&fs.ModeSymlink == 0 {
+			continue
+		}
+		// A dangling one is make's to complain of, if it matters.
+		if to, err := filepath.EvalSymlinks(filepath.Join(dir, e.Name())); err == nil {
+			named = append(named, holder(to))
+		}
+	}
+	return slices.DeleteFunc(named, func(d string) bool { return d == dir || strings.HasPrefix(d, dir+"/") }), nil
+}
+
+// holder is the directory to show for the target of a link: in /usr/src the
+// whole tree, whose parts name each other.
+func holder(target string) string {
+	if rest, ok := strings.CutPrefix(target, "/usr/src/"); ok {
+		tree, _, _ := strings.Cut(rest, "/")
+		return "/usr/src/" + tree
+	}
+	if isDir(target) {
+		return target
+	}
+	return filepath.Dir(target)
+}
+
+// includeRE is what the Makefile of a build directory apart from its source
+// says, Debian's too.
+var includeRE = regexp.MustCompile(`^\s*-?include\s+(/\S+)/Makefile\s*$`)
+
+// included are the directories of the Makefiles that a short one includes. The
+// kernel's own is long, and names no absolute path.
+func included(makefile string) ([]string, error) {
+	f, err := os.Open(makefile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var dirs []string
+	sc := bufio.NewScanner(f)
+	for n := 0; n < 50 && sc.Scan(); n++ {
+		m := includeRE.FindStringSubmatch(sc.Text())
+		if m == nil {
+			continue
+		}
+		if dir, err := filepath.EvalSymlinks(m[1]); err == nil {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs, sc.Err()
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// quoteGlob takes a path for what it is in a pattern.
+func quoteGlob(path string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
+}
