@@ -55,7 +55,8 @@ type File struct {
 	Needs    []Need    // the undefined symbols, in file order
 	Exports  []Export  // in file order
 
-	info Info
+	info   Info
+	layout layout
 }
 
 // Info is what .modinfo says.
@@ -133,6 +134,9 @@ func (f *File) read(r io.ReaderAt, size int64) error {
 	}
 	f.info = parseModinfo(modinfo, f.Path)
 	f.scanSections(e)
+	if err := f.readLayout(e, size); err != nil {
+		return err
+	}
 	if f.BuildID, err = buildID(e); err != nil {
 		return err
 	}

@@ -117,6 +117,8 @@ func (f *File) readSymbols(e *elf.File) error {
 		case s.Section == elf.SHN_UNDEF && s.Name != "":
 			crc, ok := crcs[s.Name]
 			f.Needs = append(f.Needs, Need{s.Name, crc, ok, elf.ST_BIND(s.Info) == elf.STB_WEAK})
+		case s.Section == elf.SHN_COMMON:
+			f.layout.commons = append(f.layout.commons, s.Name)
 		case strings.HasPrefix(s.Name, "__crc_"), strings.HasPrefix(s.Name, "__kstrtabns_"):
 			x.helpers[s.Name] = s
 		}
