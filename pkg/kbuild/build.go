@@ -28,7 +28,7 @@ const DefaultMaxLog = 64 << 20
 // changed by [Build.Do].
 type Build struct {
 	Conf   *dkms.Conf   // evaluated for Tree; must not be excluded as a whole
-	Tree   *kernel.Tree // Release, Machine, Config and Compiler are used
+	Tree   *kernel.Tree // the names of its architecture, Release, Compiler and Header are used
 	Layout Layout       // BuildDir must not exist yet
 
 	// SourceHost is the source directory on the host. It is copied and never
@@ -50,17 +50,27 @@ type Build struct {
 	Jobs int
 	// ExtraSymvers are the symbols of the BUILD_DEPENDS.
 	ExtraSymvers []Symvers
+	// Programs and Libraries are directories, as the build sees them, with
+	// programs and shared libraries that are not installed: pahole, and what
+	// the kernel's own programs need. All that the build runs finds them.
+	Programs, Libraries []string
 
 	// Setenv is added to the environment of the build ("NAME=VALUE") and wins
 	// over what is there. Nothing is inherited; without Setenv the build sees
 	//
-	//   - PATH, fixed but for its first directory, which is below TMPDIR and has
-	//     a uname that answers -r by the kernel that is built for;
+	//   - PATH: a directory below TMPDIR that has a uname which answers -r by
+	//     the kernel that is built for, Programs, and the fixed rest;
 	//     HOME=/nonexistent, SHELL=/bin/sh, TMPDIR, LC_ALL=C.UTF-8, TZ=UTC
-	//   - what dkms exports: module, module_version, kernelver, arch, CC,
+	//   - LD_LIBRARY_PATH if there are Libraries
+	//   - what dkms exports: module, module_version, kernelver, arch (the
+	//     kernel's uname -m; that of uname(1) stays the machine's), CC,
 	//     KERNEL_CC; LD and KERNEL_LD for kernels linked by lld
 	//   - LLVM for kernels compiled by clang
-	//   - MAKEFLAGS=-jN
+	//   - MAKEFLAGS=-jN; for a kernel of another architecture than the machine's
+	//     "-jN -- " and the variables of the next item, which puts them on the
+	//     command line of every make
+	//   - for such a kernel ARCH, CROSS_COMPILE, DEB_BUILD_ARCH, DEB_HOST_ARCH,
+	//     DEB_HOST_GNU_TYPE
 	//   - SOURCE_DATE_EPOCH and KBUILD_BUILD_{TIMESTAMP,USER,HOST,VERSION}
 	//   - KBUILD_EXTRA_SYMBOLS if there are ExtraSymvers
 	//   - GOKMS_BUILD, by which whatever is left running is found
@@ -114,6 +124,7 @@ type run struct {
 	*Build
 	log    *logFile
 	env    []string
+	view   *view // from copySource on
 	output int64 // where the output of the last command begins in the log
 	made   int64 // the same for MAKE
 	stale  map[string]os.FileInfo
@@ -143,7 +154,8 @@ func (b *Build) Do(ctx context.Context) (res *Result, err error) {
 
 	mark := markerName + "=" + rand.Text()
 	defer proc.KillMarked(mark)
-	r := &run{Build: b, log: log, env: append(b.environ(), mark)}
+	r := &run{Build: b, log: log, env: append(b.environ(), mark), view: &view{}}
+	defer func() { r.view.close() }()
 	steps := []func(context.Context) error{
 		r.placeShims, r.copySource, r.placeSymvers, r.applyPatches, r.preBuild, r.makeModules, r.collect, r.postBuild,
 	}

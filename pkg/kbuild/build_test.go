@@ -234,7 +234,7 @@ func TestDoMissingModule(t *testing.T) {
 func TestDoModuleIsNone(t *testing.T) {
 	b := newBuild(t, "ln -s /nonexistent/foo.ko foo.ko; mkdir a; mkfifo a/foo.ko; ln -s foo.ko a/bar.ko", nil)
 	e := mustFail(t, b, "MAKE")
-	want := "expected foo.ko, found a/bar.ko (not a regular file), a/foo.ko (not a regular file), foo.ko (a link to /nonexistent/foo.ko, which leads nowhere)"
+	want := "expected foo.ko, found a/bar.ko (not a regular file), a/foo.ko (not a regular file), foo.ko (a link that leads out of the build, to /nonexistent/foo.ko)"
 	if e.Err.Error() != want {
 		t.Errorf("error %v; want %s", e.Err, want)
 	}

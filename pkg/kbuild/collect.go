@@ -18,6 +18,12 @@ import (
 
 const symversFile = "Module.symvers"
 
+// Limits of what a build may leave: real ones are far below.
+const (
+	maxModule  = 1 << 30
+	maxSymvers = 64 << 20
+)
+
 // maxFound is how many .ko files a [MissingError] names.
 const maxFound = 20
 
@@ -29,6 +35,9 @@ func (r *run) expected() []dkms.Module {
 // builtPath is where MAKE leaves m, below the build directory.
 func builtPath(m dkms.Module) string { return filepath.Join(m.BuiltDir, m.BuiltName+".ko") }
 
+// inBuild is a path below the build directory as the build sees it.
+func (r *run) inBuild(rel string) string { return filepath.Join(r.Layout.BuildDir().Build, rel) }
+
 // collect copies every expected module and the symbols to Out.
 func (r *run) collect(context.Context) error {
 	modules := r.expected()
@@ -36,11 +45,10 @@ func (r *run) collect(context.Context) error {
 		return err
 	}
 	for _, m := range modules {
-		out := filepath.Join(r.Out, builtPath(m))
-		if err := copyOut(r.built(m), out); err != nil {
-			return fmt.Errorf("copy module: %w", err)
+		if err := r.copyModule(builtPath(m)); err != nil {
+			return fmt.Errorf("copy module %s: %w", builtPath(m), err)
 		}
-		r.result.Modules = append(r.result.Modules, Module{Module: m, Path: out})
+		r.result.Modules = append(r.result.Modules, Module{Module: m, Path: filepath.Join(r.Out, builtPath(m))})
 		r.log.say("built %s", builtPath(m))
 	}
 	if len(modules) == 0 {
@@ -49,10 +57,27 @@ func (r *run) collect(context.Context) error {
 	return r.collectSymvers(modules)
 }
 
+// copyModule copies one module to the same place in Out.
+func (r *run) copyModule(path string) error {
+	in, err := r.view.open(r.inBuild(path))
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() > maxModule {
+		return fmt.Errorf("larger than %d bytes", maxModule)
+	}
+	return writeBelow(r.Out, path, io.LimitReader(in, maxModule))
+}
+
 func (r *run) checkMissing(modules []dkms.Module) error {
 	var missing []string
 	for _, m := range modules {
-		info, err := os.Stat(r.built(m))
+		info, err := r.view.stat(r.inBuild(builtPath(m)))
 		if err != nil || !info.Mode().IsRegular() {
 			missing = append(missing, builtPath(m))
 			continue
@@ -65,35 +90,25 @@ func (r *run) checkMissing(modules []dkms.Module) error {
 	if missing == nil {
 		return nil
 	}
-	err := &MissingError{Missing: missing, Found: r.foundModules()}
-	make := r.result.Steps[len(r.result.Steps)-1]
-	return r.explain(&Error{
-		Build: r.label(), Step: make.Name, Command: make.Command, ExitCode: make.ExitCode, LogPath: r.LogPath, Err: err,
-	}, r.loggedError)
+	return r.explain(r.makeError(&MissingError{Missing: missing, Found: r.foundModules()}), r.loggedError)
 }
 
-// built is m's file on the host. An absolute link, which is meant as the build
-// sees it, is followed here.
-func (r *run) built(m dkms.Module) string {
-	path := filepath.Join(r.Layout.BuildDir().Host, builtPath(m))
-	if target, err := os.Readlink(path); err == nil && filepath.IsAbs(target) {
-		return r.Layout.ToHost(target)
-	}
-	return path
+// makeError is an error that the commands of MAKE made without saying so.
+func (r *run) makeError(err error) *Error {
+	make := r.result.Steps[len(r.result.Steps)-1]
+	return &Error{Build: r.label(), Step: make.Name, Command: make.Command, ExitCode: make.ExitCode, LogPath: r.LogPath, Err: err}
 }
 
 // remark says why a file that has a module's name is none.
 func (r *run) remark(path string) string {
-	target, err := os.Readlink(path)
-	link := err == nil
-	if link && filepath.IsAbs(target) {
-		path = r.Layout.ToHost(target)
-	}
-	info, err := os.Stat(path)
+	info, err := r.view.stat(r.inBuild(path))
+	outside, isOutside := errors.AsType[*outsideError](err)
 	switch {
-	case err != nil && link:
-		return fmt.Sprintf(" (a link to %s, which leads nowhere)", target)
-	case err == nil && !info.Mode().IsRegular():
+	case isOutside:
+		return fmt.Sprintf(" (a link that leads out of the build, to %s)", outside.path)
+	case err != nil:
+		return " (a link that leads nowhere)"
+	case !info.Mode().IsRegular():
 		return " (not a regular file)"
 	}
 	return ""
@@ -102,16 +117,21 @@ func (r *run) remark(path string) string {
 // foundModules lists the .ko files below the build directory, not all of them
 // if there are many.
 func (r *run) foundModules() []string {
+	root, _ := r.view.tree(r.Layout.BuildDir().Build)
 	var found []string
-	root := r.Layout.BuildDir().Host
-	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	_ = fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() && filepath.Ext(path) == ".ko" {
-			found = append(found, strings.TrimPrefix(path, root+"/")+r.remark(path))
+			found = append(found, path)
 		}
 		return nil // what cannot be read is not found
 	})
-	if more := len(found) - maxFound; more > 0 {
-		found = append(found[:maxFound], fmt.Sprintf("%d more", more))
+	more := len(found) - maxFound
+	found = found[:min(len(found), maxFound)]
+	for i, path := range found {
+		found[i] += r.remark(path)
+	}
+	if more > 0 {
+		found = append(found, fmt.Sprintf("%d more", more))
 	}
 	return found
 }
@@ -123,12 +143,13 @@ func (r *run) collectSymvers(modules []dkms.Module) error {
 	var text strings.Builder
 	seen := make(map[string]bool)
 	for _, dir := range symversDirs(modules) {
-		data, err := os.ReadFile(filepath.Join(r.Layout.BuildDir().Host, dir, symversFile))
+		name := filepath.Join(dir, symversFile)
+		data, err := r.view.readFile(r.inBuild(name), maxSymvers)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return err
+			return r.makeError(fmt.Errorf("%s: %w", name, err))
 		}
 		for line := range strings.Lines(string(data)) {
 			if !seen[line] {
@@ -142,7 +163,7 @@ func (r *run) collectSymvers(modules []dkms.Module) error {
 	}
 	r.result.Symvers = filepath.Join(r.Out, symversFile)
 	neutral := strings.ReplaceAll(text.String(), r.Layout.BuildDir().Build+"/", r.Layout.neutral().BuildDir().Build+"/")
-	return os.WriteFile(r.result.Symvers, []byte(neutral), 0o644)
+	return writeBelow(r.Out, symversFile, strings.NewReader(neutral))
 }
 
 // symversDirs lists the build directory, then those of the modules with their
@@ -159,37 +180,27 @@ func symversDirs(modules []dkms.Module) []string {
 	return dirs
 }
 
-// symversPath is where dkms keeps the symbols of an installed package, so that
-// sources which look for them there find them.
-func (b *Build) symversPath(s Symvers) Path {
-	return b.Layout.DKMSTree.Join(s.Name, s.Version, b.Tree.Release, b.Tree.Machine, "module", symversFile)
+// symversName is where dkms keeps the symbols of an installed package in its
+// tree, so that sources which look for them there find them.
+func (b *Build) symversName(s Symvers) string {
+	return filepath.Join(s.Name, s.Version, b.Tree.Release, b.Tree.Machine, "module", symversFile)
 }
 
 // placeSymvers puts the symbols of the BUILD_DEPENDS where the build sees them.
 func (r *run) placeSymvers(context.Context) error {
 	for _, s := range r.ExtraSymvers {
-		if err := copyOut(s.Host, r.symversPath(s).Host); err != nil {
+		if err := r.placeSymver(s); err != nil {
 			return fmt.Errorf("symbols of %s/%s: %w", s.Name, s.Version, err)
 		}
 	}
 	return nil
 }
 
-// copyOut copies the contents of a file and makes the directories for it.
-func copyOut(from, to string) (err error) {
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		return err
-	}
-	in, err := os.Open(from)
+func (r *run) placeSymver(s Symvers) error {
+	in, err := os.Open(s.Host)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	out, err := os.Create(to)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, out.Close()) }()
-	_, err = io.Copy(out, in)
-	return err
+	return writeBelow(r.Layout.DKMSTree.Host, r.symversName(s), in)
 }

@@ -43,7 +43,9 @@ func (r *run) copySource(ctx context.Context) error {
 	if err := os.Symlink(r.Layout.SourceDir().Build, link); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return nil
+	var err error
+	r.view, err = r.openView()
+	return err
 }
 
 // notInside refuses a copy of a tree into itself.

@@ -32,7 +32,7 @@ func (b *Build) environ() []string {
 		epoch = time.Unix(0, 0)
 	}
 	env := []string{
-		"PATH=" + b.Layout.shimDir().Build + ":" + searchPath,
+		"PATH=" + b.path(),
 		"HOME=/nonexistent",
 		"SHELL=/bin/sh",
 		"TMPDIR=" + b.Layout.TmpDir.Build,
@@ -42,7 +42,7 @@ func (b *Build) environ() []string {
 		"module_version=" + b.Layout.Version,
 		"kernelver=" + b.Tree.Release,
 		"arch=" + b.Tree.Machine,
-		fmt.Sprintf("MAKEFLAGS=-j%d", max(1, b.Jobs)),
+		"MAKEFLAGS=" + b.makeFlags(),
 		fmt.Sprintf("SOURCE_DATE_EPOCH=%d", epoch.Unix()),
 		"KBUILD_BUILD_TIMESTAMP=" + epoch.UTC().Format(time.UnixDate),
 		"KBUILD_BUILD_USER=gokms",
@@ -50,10 +50,14 @@ func (b *Build) environ() []string {
 		"KBUILD_BUILD_VERSION=1",
 	}
 	env = append(env, b.toolchainEnv()...)
+	env = append(env, b.Tree.CrossVariables()...)
+	if len(b.Libraries) > 0 {
+		env = append(env, "LD_LIBRARY_PATH="+strings.Join(b.Libraries, ":"))
+	}
 	if len(b.ExtraSymvers) > 0 {
 		var files []string
 		for _, s := range b.ExtraSymvers {
-			files = append(files, b.symversPath(s).Build)
+			files = append(files, b.Layout.DKMSTree.Join(b.symversName(s)).Build)
 		}
 		env = append(env, "KBUILD_EXTRA_SYMBOLS="+strings.Join(files, " "))
 	}
@@ -61,6 +65,24 @@ func (b *Build) environ() []string {
 		env = append(env, "KCFLAGS="+flags, "KAFLAGS="+flags)
 	}
 	return append(env, b.Setenv...)
+}
+
+// path is the PATH of the build.
+func (b *Build) path() string {
+	dirs := append([]string{b.Layout.shimDir().Build}, b.Programs...)
+	return strings.Join(append(dirs, searchPath), ":")
+}
+
+// makeFlags is what every make reads before its command line: how many jobs
+// there are, and the variables that a foreign kernel needs. Behind "--" they
+// count as those of a command line do, and make hands them down as such; as
+// variables of the environment the first assignment of a Makefile would win.
+func (b *Build) makeFlags() string {
+	flags := fmt.Sprintf("-j%d", max(1, b.Jobs))
+	if cross := b.Tree.CrossVariables(); cross != nil {
+		flags += " -- " + strings.Join(cross, " ")
+	}
+	return flags
 }
 
 // toolchainEnv names the kernel's compiler, as dkms does.

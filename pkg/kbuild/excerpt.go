@@ -20,6 +20,7 @@ const (
 	maxLineShown = 400 // bytes of a log line in an excerpt
 	maxContext   = 4   // lines that a compiler prints below an error
 	tailLines    = 15
+	maxSource    = 16 << 20 // bytes of a file that a line is shown of
 )
 
 // patterns tell what failed, the most telling rank first: a compiler's error
@@ -192,7 +193,7 @@ func (r *run) render(f finding) string {
 		path := r.locate(f)
 		lines[0] = r.original(path) + strings.TrimPrefix(f.text, f.file)
 		if len(f.context) == 0 {
-			lines = append(lines, sourceLine(path, f.line)...)
+			lines = append(lines, r.sourceLine(path, f.line)...)
 		}
 	}
 	for i, line := range lines {
@@ -226,24 +227,25 @@ func (r *run) original(path string) string {
 		return path
 	}
 	source := filepath.Join(r.SourceHost, rel)
-	theirs, err1 := os.ReadFile(source)
-	ours, err2 := os.ReadFile(path)
+	theirs, err1 := r.view.readFile(source, maxSource)
+	ours, err2 := r.view.readFile(path, maxSource)
 	if err1 != nil || err2 != nil || !bytes.Equal(theirs, ours) {
 		return path
 	}
 	return source
 }
 
-// sourceLine is line n of a file in the form that gcc prints, or nothing.
-func sourceLine(path string, n int) []string {
-	file, err := os.Open(path)
+// sourceLine is line n of a file in the form that gcc prints, or nothing. What
+// the log names may be any file of the host, so only those of the build are
+// shown.
+func (r *run) sourceLine(path string, n int) []string {
+	data, err := r.view.readFile(path, maxSource)
 	if err != nil {
 		return nil
 	}
-	defer file.Close()
 	var found []string
 	at := 0
-	err = eachLine(file, func(line string) bool {
+	err = eachLine(bytes.NewReader(data), func(line string) bool {
 		at++
 		if at == n {
 			found = []string{fmt.Sprintf("%5d | %s", n, line)}

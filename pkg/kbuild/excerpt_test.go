@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -222,7 +223,47 @@ func excerptRun(t testing.TB, log string) (*run, *strings.Replacer) {
 	if err := os.WriteFile(b.LogPath, []byte(names.Replace(log)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return &run{Build: b}, names
+	view, err := b.openView()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(view.close)
+	return &run{Build: b, view: view}, names
+}
+
+// TestExcerptShowsNoOtherFiles has logs that name what the build could not
+// read itself, and what would never be read to its end.
+func TestExcerptShowsNoOtherFiles(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("password\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name, log string
+		make      func(path string) error
+	}{
+		{name: "by its name", log: secret + ":1:1: error: no\n"},
+		{name: "a link", log: "$B/x.c:1:1: error: no\n", make: func(path string) error { return os.Symlink(secret, path) }},
+		{name: "make's directory", log: "make: Entering directory '" + filepath.Dir(secret) + "'\nsecret:1: *** no.  Stop.\n"},
+		{name: "fifo", log: "$B/x.c:1:1: error: no\n", make: func(path string) error { return syscall.Mkfifo(path, 0o644) }},
+		{name: "a device", log: "/dev/zero:1:1: error: no\n"},
+		{name: "sparse", log: "$B/x.c:1:1: error: no\n", make: func(path string) error {
+			if err := os.WriteFile(path, nil, 0o644); err != nil {
+				return err
+			}
+			return os.Truncate(path, 1<<40)
+		}},
+	} {
+		r, names := excerptRun(t, row.log)
+		if row.make != nil {
+			if err := row.make(names.Replace("$B/x.c")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := r.firstError(); strings.Contains(got, "\n") || strings.Contains(got, "password") || !strings.Contains(got, "no") {
+			t.Errorf("%s: firstError() = %q; want the message alone", row.name, got)
+		}
+	}
 }
 
 func TestFirstError(t *testing.T) {

@@ -4,8 +4,8 @@ package kbuild
 
 import (
 	"context"
+	"errors"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -29,8 +29,12 @@ func (r *run) script(ctx context.Context, directive string, words []string) erro
 		return nil
 	}
 	path := r.Layout.BuildDir().Join(words[0])
-	info, err := os.Stat(path.Host)
+	info, err := r.view.stat(path.Build)
+	outside, isOutside := errors.AsType[*outsideError](err)
 	switch {
+	case isOutside:
+		r.warn("%s: %s %q %v, and was not run", r.Conf.File, directive, words[0], outside)
+		return nil
 	case err != nil:
 		r.warn("%s: %s %q is not there and was not run", r.Conf.File, directive, words[0])
 		return nil
@@ -71,7 +75,7 @@ func (r *run) present() map[string]os.FileInfo {
 	found := make(map[string]os.FileInfo)
 	for _, m := range r.expected() {
 		path := builtPath(m)
-		if info, err := os.Stat(filepath.Join(r.Layout.BuildDir().Host, path)); err == nil {
+		if info, err := r.view.stat(r.inBuild(path)); err == nil {
 			found[path] = info
 		}
 	}
