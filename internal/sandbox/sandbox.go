@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: MIT
 
-// Package sandbox runs commands in a system of their own, made by
-// bubblewrap(1): without network, with the host's programs read-only, and with
-// nothing else of the host but what a [Spec] names.
 package sandbox
 
 import (
-	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
 )
 
 // Mount is a file or directory of the host, and where commands see it.
 type Mount struct {
-	Host string // absolute
+	Host string // absolute; it need not exist before a command runs
 	Path string // absolute; what is above it need not exist
 	// Writable directories are given to the user that commands run as.
 	Writable bool
@@ -26,15 +28,18 @@ type Link struct {
 	Target string
 }
 
-// File is a read-only file of a given text.
+// File is a read-only file of a given text. The host's program that one below
+// /usr/bin hides is found in [RealDir].
 type File struct {
 	Path string // absolute; may lie in the host's /usr if it is there, or in /proc
 	Text string
 	Mode fs.FileMode
 }
 
-// Spec says what commands see besides the host's programs. /usr/src,
-// /lib/modules and /var hold nothing else.
+// RealDir holds, in the sandbox, the host's programs that Files hide.
+const RealDir = "/run/gokms/real"
+
+// Spec says what commands see besides the host's programs.
 type Spec struct {
 	Mounts []Mount
 	Links  []Link
@@ -43,29 +48,156 @@ type Spec struct {
 	// itself needs (the texts of Files). Commands do not see it.
 	StateDir string
 	// Memory limits what all processes of a command use together, in bytes;
-	// 0: no limit.
+	// 0: no limit. No process may have more address space, and together they
+	// are ended by a [*LimitError] some 0.2 s after they use more. Programs in
+	// Go do not start below 1 GiB or so.
 	Memory int64
 	// Run starts bubblewrap; nil: (*exec.Cmd).Run.
 	Run func(*exec.Cmd) error
 }
 
-// Sandbox runs commands as a Spec says.
-type Sandbox struct{ spec Spec }
-
-// New checks spec.
-func New(spec Spec) (*Sandbox, error) { return &Sandbox{spec}, nil }
-
-// Run runs cmd in the sandbox: its paths, Dir and Env are those that the
-// command sees. cmd itself is changed and run, so that it can be killed.
-func (s *Sandbox) Run(cmd *exec.Cmd) error { return errors.New("not implemented") }
-
-// Probe finds out whether sandboxes can be made here, by making one. The error
-// is an [*UnavailableError].
-func Probe(ctx context.Context, run func(*exec.Cmd) error) error {
-	return errors.New("not implemented")
+// Sandbox runs commands as a Spec says, one after the other or at once.
+type Sandbox struct {
+	spec  Spec
+	user  identity
+	tools tools
+	view  view // of the host's programs
+	files []bind
+	// nested tells whether bubblewrap can be put into a PID namespace.
+	nested func() bool
 }
 
-// UnavailableError says why no sandbox can be made.
-type UnavailableError struct{ Reason string }
+// New checks spec and writes the texts of its files to its StateDir.
+func New(spec Spec) (*Sandbox, error) {
+	s := &Sandbox{spec: spec, user: currentIdentity()}
+	s.nested = sync.OnceValue(s.tryNested)
+	var err error
+	if s.tools, err = findTools(s.user); err != nil {
+		return nil, err
+	}
+	if s.view, err = hostView(); err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	for _, place := range []func() error{s.placeMounts, s.placeLinks, s.placeFiles, s.checkPlaces} {
+		if err := place(); err != nil {
+			return nil, fmt.Errorf("sandbox: %w", err)
+		}
+	}
+	return s, nil
+}
 
-func (e *UnavailableError) Error() string { return "no sandbox: " + e.Reason }
+// Run runs cmd in the sandbox: its paths, Dir and Env are those that the
+// command sees; a nil Env is empty. cmd itself is changed and run, so that it
+// can be killed, by SIGKILL only. Exit codes pass; death by signal N is exit
+// code 128+N. Errors of the sandbox itself are not of type [*exec.ExitError].
+func (s *Sandbox) Run(cmd *exec.Cmd) error {
+	if cmd.Err != nil {
+		return cmd.Err
+	}
+	if len(cmd.ExtraFiles) > 0 || strings.Contains(cmd.Path, "=") {
+		return fmt.Errorf("sandbox: %s: extra files and a program with = in its name cannot be passed", cmd.Path)
+	}
+	if err := s.giveMounts(); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	w := &wrapped{sandbox: s, inner: cmd.Args[1:], cmd: cmd}
+	defer w.close()
+	if err := w.wrap(); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	return w.run()
+}
+
+// run runs the wrapped command and finds out what its end means.
+func (w *wrapped) run() error {
+	stop := w.watch()
+	// The signal at the death of the parent is that of its thread.
+	runtime.LockOSThread()
+	run := w.sandbox.spec.Run
+	if run == nil {
+		run = (*exec.Cmd).Run
+	}
+	err := run(w.cmd)
+	runtime.UnlockOSThread()
+	if limit := stop(); limit != nil {
+		return limit
+	}
+	w.sweep()
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok || !exit.Exited() || w.started() {
+		return err
+	}
+	return w.sandbox.diagnose(w.dir)
+}
+
+// placeMounts, placeLinks and placeFiles bring the Spec's paths into the form
+// that bubblewrap can work with, in copies of the caller's slices.
+func (s *Sandbox) placeMounts() error {
+	mounts := make([]Mount, 0, len(s.spec.Mounts))
+	for _, m := range s.spec.Mounts {
+		if !filepath.IsAbs(m.Host) || !filepath.IsAbs(m.Path) {
+			return fmt.Errorf("mount of %q at %q: not absolute", m.Host, m.Path)
+		}
+		m.Host, m.Path = filepath.Clean(m.Host), s.view.resolve(m.Path)
+		mounts = append(mounts, m)
+	}
+	s.spec.Mounts = byPath(mounts, func(m Mount) string { return m.Path })
+	return nil
+}
+
+func (s *Sandbox) placeLinks() error {
+	links := make([]Link, 0, len(s.spec.Links))
+	for _, l := range s.spec.Links {
+		if !filepath.IsAbs(l.Path) || l.Target == "" {
+			return fmt.Errorf("link %q to %q: not absolute, or without a target", l.Path, l.Target)
+		}
+		links = append(links, Link{s.view.resolve(l.Path), l.Target})
+	}
+	s.spec.Links = byPath(links, func(l Link) string { return l.Path })
+	return nil
+}
+
+func (s *Sandbox) placeFiles() error {
+	files := s.spec.Files
+	if s.spec.StateDir != "" {
+		files = append(etcFiles(), files...)
+	} else if len(files) > 0 {
+		return errors.New("files without a StateDir for their texts")
+	}
+	for i, f := range files {
+		if !filepath.IsAbs(f.Path) {
+			return fmt.Errorf("file %q: not absolute", f.Path)
+		}
+		text := filepath.Join(s.spec.StateDir, fmt.Sprintf("sandbox-%d-%s", i, filepath.Base(f.Path)))
+		if err := writeFile(text, f); err != nil {
+			return err
+		}
+		path, err := s.view.filePlace(f.Path)
+		if err != nil {
+			return err
+		}
+		s.files = append(s.files, bind{text, path})
+		if filepath.Dir(s.view.resolve(f.Path)) == "/usr/bin" && s.view.covers(path) {
+			s.files = append(s.files, bind{path, filepath.Join(RealDir, filepath.Base(f.Path))})
+		}
+	}
+	return nil
+}
+
+// writeFile writes the text of f with its mode, whatever the umask.
+func writeFile(path string, f File) error {
+	if err := os.WriteFile(path, []byte(f.Text), 0o600); err != nil {
+		return err
+	}
+	return os.Chmod(path, f.Mode.Perm())
+}
+
+// etcFiles are the files of /etc that have to say who commands are.
+func etcFiles() []File {
+	return []File{
+		{"/etc/passwd", "root:x:0:0:root:/root:/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n", 0o644},
+		{"/etc/group", "root:x:0:\nnogroup:x:65534:\n", 0o644},
+		{"/etc/hosts", "127.0.0.1 localhost " + hostname + "\n::1 localhost\n", 0o644},
+		{"/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n", 0o644},
+	}
+}

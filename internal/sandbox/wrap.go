@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: MIT
+
+package sandbox
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gokms/gokms/pkg/proc"
+)
+
+// hostname is that of the machine that commands see.
+const hostname = "gokms"
+
+// shmSize bounds /dev/shm, in bytes.
+const shmSize = 64 << 20
+
+// tools are the programs that make a sandbox.
+type tools struct{ bwrap, prlimit, setpriv, env string }
+
+// findTools looks for them where builds look for theirs. All but bubblewrap
+// are essential in Debian.
+func findTools(user identity) (tools, error) {
+	var t tools
+	for _, p := range []struct {
+		name string
+		path *string
+	}{{"bwrap", &t.bwrap}, {"prlimit", &t.prlimit}, {"setpriv", &t.setpriv}, {"env", &t.env}} {
+		var err error
+		if *p.path, err = proc.LookPath(p.name, proc.SearchPath); err != nil {
+			return t, missingTool(p.name)
+		}
+	}
+	return t, nil
+}
+
+// wrapped is a command while it runs in the sandbox.
+type wrapped struct {
+	sandbox *Sandbox
+	inner   []string // the command's arguments
+	cmd     *exec.Cmd
+	dir     string   // the command's
+	marker  string   // in the environment of bubblewrap, not in that of commands
+	status  *os.File // of bubblewrap, to be read
+	report  *os.File // its other end
+	options *os.File
+}
+
+func (w *wrapped) close() {
+	for _, f := range []*os.File{w.status, w.report, w.options} {
+		_ = f.Close() // nil, or nothing was written to wait for
+	}
+}
+
+// wrap makes bubblewrap's command of w.cmd.
+func (w *wrapped) wrap() error {
+	s, cmd := w.sandbox, w.cmd
+	argv, err := s.innerArgv(cmd, w.inner)
+	if err != nil {
+		return err
+	}
+	w.dir = cmp.Or(cmd.Dir, "/")
+	if w.options, err = memfile(s.options(w.dir)); err != nil {
+		return err
+	}
+	if w.status, w.report, err = os.Pipe(); err != nil {
+		return err
+	}
+	if cmd.ExtraFiles, err = onlyFiles(w.options, w.report); err != nil {
+		return err
+	}
+	w.marker = "GOKMS_SANDBOX=" + rand.Text()
+	cmd.Path = s.tools.bwrap
+	cmd.Args = append([]string{s.tools.bwrap, "--args", "3", "--json-status-fd", "4", "--"}, argv...)
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=" + proc.SearchPath, "LC_ALL=C.UTF-8", w.marker}
+	attr := new(syscall.SysProcAttr)
+	if cmd.SysProcAttr != nil {
+		*attr = *cmd.SysProcAttr
+	}
+	s.confine(attr)
+	cmd.SysProcAttr = attr
+	return nil
+}
+
+// confine makes the namespace that ends with bubblewrap, and lets bubblewrap
+// end with its parent.
+func (s *Sandbox) confine(attr *syscall.SysProcAttr) {
+	attr.Pdeathsig = syscall.SIGKILL
+	switch {
+	case s.user == superuser:
+		attr.Cloneflags |= syscall.CLONE_NEWPID
+	case s.nested():
+		nest(attr)
+	}
+}
+
+// nest makes a PID namespace as an ordinary user can.
+func nest(attr *syscall.SysProcAttr) {
+	attr.Cloneflags |= syscall.CLONE_NEWUSER | syscall.CLONE_NEWPID
+	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: nobody, HostID: os.Geteuid(), Size: 1}}
+	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: nobody, HostID: os.Getegid(), Size: 1}}
+}
+
+// tryNested finds out whether bubblewrap works in such a namespace.
+func (s *Sandbox) tryNested() bool {
+	cmd := exec.Command(s.tools.bwrap, "--unshare-user", "--unshare-pid", "--ro-bind", "/", "/", "--proc", "/proc", s.tools.env)
+	cmd.Env, cmd.SysProcAttr = []string{}, new(syscall.SysProcAttr)
+	nest(cmd.SysProcAttr)
+	return cmd.Run() == nil
+}
+
+// innerArgv is what bubblewrap runs: the programs that set the limits, the user
+// and the environment, and then become cmd.
+func (s *Sandbox) innerArgv(cmd *exec.Cmd, args []string) ([]string, error) {
+	limits, err := s.limits()
+	if err != nil {
+		return nil, err
+	}
+	argv := append([]string{s.tools.prlimit}, limits...)
+	if s.user == superuser {
+		argv = append(argv, s.tools.setpriv, "--reuid="+strconv.Itoa(nobody), "--regid="+strconv.Itoa(nobody), "--clear-groups",
+			"--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all", "--no-new-privs", "--pdeathsig=keep")
+	}
+	argv = append(argv, s.tools.env, "-i")
+	argv = append(argv, cmd.Env...)
+	return append(append(argv, cmd.Path), args...), nil
+}
+
+// options are bubblewrap's, all but the command.
+func (s *Sandbox) options(dir string) []string {
+	args := []string{
+		"--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try",
+		"--hostname", hostname, "--die-with-parent", "--new-session", "--cap-drop", "ALL",
+	}
+	if s.user == superuser { // for setpriv
+		args = append(args, "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP")
+	} else {
+		args = append(args, "--unshare-user", "--uid", strconv.Itoa(nobody), "--gid", strconv.Itoa(nobody))
+	}
+	for _, dir := range s.ownDirs() {
+		args = append(args, "--dir", dir)
+	}
+	for _, b := range s.view.binds {
+		args = append(args, "--ro-bind", b.host, b.path)
+	}
+	for _, l := range s.view.links {
+		args = append(args, "--symlink", l.Target, l.Path)
+	}
+	args = append(args, "--proc", "/proc", "--dev", "/dev")
+	args = append(args, tmpfs("/dev/shm", shmSize)...)
+	args = append(args, "--remount-ro", "/dev")
+	args = append(args, s.mountOptions()...)
+	return append(args, "--remount-ro", "/", "--chdir", dir)
+}
+
+// ownDirs are the directories that are neither the host's nor mounted, sorted.
+// Those that bubblewrap makes unasked are closed to others than root.
+func (s *Sandbox) ownDirs() []string {
+	dirs := map[string]bool{}
+	for _, dir := range []string{"/home", "/opt", "/root", "/run", "/srv", "/usr/src", "/var", s.view.resolve("/lib/modules")} {
+		dirs[dir] = true
+	}
+	above := func(path string) {
+		for dir := filepath.Dir(path); dir != "/" && !s.mounted(dir); dir = filepath.Dir(dir) {
+			dirs[dir] = true
+		}
+	}
+	for _, b := range slices.Concat(s.files, s.view.binds) {
+		above(b.path)
+	}
+	for _, l := range slices.Concat(s.spec.Links, s.view.links) {
+		above(l.Path)
+	}
+	for _, m := range s.spec.Mounts {
+		above(m.Path)
+	}
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(dirs)), s.mounted)
+}
+
+// mounted tells whether dir is something else than a directory of our own.
+func (s *Sandbox) mounted(dir string) bool {
+	for _, own := range []string{"/proc", "/dev", "/tmp"} {
+		if dir == own || below(dir, own) {
+			return true
+		}
+	}
+	inMount := func(m Mount) bool { return dir == m.Path || below(dir, m.Path) }
+	return s.view.covers(dir) || slices.ContainsFunc(s.spec.Mounts, inMount)
+}
+
+// mountOptions show what the Spec names.
+func (s *Sandbox) mountOptions() []string {
+	var args []string
+	if !slices.ContainsFunc(s.spec.Mounts, func(m Mount) bool { return m.Path == "/tmp" }) {
+		args = tmpfs("/tmp", s.spec.Memory)
+	}
+	for _, m := range s.spec.Mounts {
+		option := "--ro-bind"
+		if m.Writable {
+			option = "--bind"
+		}
+		args = append(args, option, m.Host, m.Path)
+	}
+	for _, f := range s.files {
+		args = append(args, "--ro-bind", f.host, f.path)
+	}
+	for _, l := range s.spec.Links {
+		args = append(args, "--symlink", l.Target, l.Path)
+	}
+	return args
+}
+
+// tmpfs makes a directory in memory that all may write to; size 0 stands for
+// the kernel's own limit, half of the memory.
+func tmpfs(path string, size int64) []string {
+	args := []string{"--perms", "1777"}
+	if size > 0 {
+		args = append(args, "--size", strconv.FormatInt(size, 10))
+	}
+	return append(args, "--tmpfs", path)
+}
+
+// memfile makes a file in memory of arguments, as --args wants it.
+func memfile(args []string) (*os.File, error) {
+	for _, a := range args {
+		if strings.ContainsRune(a, 0) {
+			return nil, fmt.Errorf("argument %q: zero byte", a)
+		}
+	}
+	fd, err := unix.MemfdCreate("bwrap-args", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "bwrap-args")
+	_, err = f.WriteString(strings.Join(args, "\x00") + "\x00")
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// onlyFiles lists files for [exec.Cmd] with gaps, which are closed, up to the
+// last file that our own caller has left open: what it opens onto is none of
+// the command's business.
+func onlyFiles(files ...*os.File) ([]*os.File, error) {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err != nil || flags&unix.FD_CLOEXEC != 0 {
+			continue
+		}
+		for len(files) < fd-2 {
+			files = append(files, nil)
+		}
+	}
+	return files, nil
+}
+
+// started tells whether bubblewrap got so far that the exit code is the
+// command's, which it reports then.
+func (w *wrapped) started() bool {
+	_ = w.report.Close()                                      // our copy of the writing end
+	_ = w.status.SetReadDeadline(time.Now().Add(time.Second)) // else it waits for an end that comes
+	text, err := io.ReadAll(io.LimitReader(w.status, 4<<10))
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return true
+	}
+	return strings.Contains(string(text), `"exit-code"`)
+}
+
+// sweep ends what a bubblewrap leaves that was killed in the middle of its
+// work. In a PID namespace there is nothing left.
+func (w *wrapped) sweep() {
+	if w.cmd.SysProcAttr.Cloneflags&syscall.CLONE_NEWPID == 0 {
+		proc.KillMarked(w.marker)
+	}
+}
