@@ -22,6 +22,7 @@ var arrows = map[string]string{
 	"pkg/control":   "pkg/textfile pkg/version",
 	"pkg/dkms":      "pkg/proc pkg/textfile",
 	"pkg/kmod":      "pkg/proc",
+	"pkg/depmod":    "pkg/textfile",
 	// builders
 	"pkg/kernel":    "pkg/control pkg/proc pkg/textfile",
 	"pkg/kbuild":    "pkg/proc pkg/dkms pkg/kernel",
