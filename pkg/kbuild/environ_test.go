@@ -3,6 +3,9 @@
 package kbuild
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gokms/gokms/internal/testkit"
 	"github.com/gokms/gokms/pkg/kernel"
 )
 
@@ -65,5 +69,85 @@ func TestEnvironVariants(t *testing.T) {
 		if strings.Contains(kv, "prefix-map") || strings.HasPrefix(kv, "KBUILD_EXTRA") {
 			t.Errorf("environ() at dkms's own place has %s", kv)
 		}
+	}
+}
+
+func TestEnvironProgramsAndLibraries(t *testing.T) {
+	b := &Build{Layout: sandboxed(), Tree: &kernel.Tree{}, Programs: []string{"/run/p", "/run/q"}, Libraries: []string{"/run/l", "/run/m"}}
+	env := b.environ()
+	for _, want := range []string{
+		"PATH=/tmp/gokms-bin:/run/p:/run/q:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LD_LIBRARY_PATH=/run/l:/run/m",
+	} {
+		if !slices.Contains(env, want) {
+			t.Errorf("environ() lacks %s: %q", want, env)
+		}
+	}
+}
+
+// foreign is the tree of an arm64 kernel on amd64.
+func foreign() *kernel.Tree {
+	return &kernel.Tree{
+		Release: fakeRelease, Machine: "aarch64", KArch: "arm64", DebArch: "arm64", GNUType: "aarch64-linux-gnu", BuildArch: "amd64", CrossPrefix: "aarch64-linux-gnu-",
+		Compiler: kernel.Compiler{Command: "aarch64-linux-gnu-gcc-12"},
+	}
+}
+
+func TestEnvironForeign(t *testing.T) {
+	b := &Build{Layout: sandboxed(), Tree: foreign(), Jobs: 3}
+	env := b.environ()
+	for _, want := range []string{
+		"arch=aarch64", "CC=aarch64-linux-gnu-gcc-12", "ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-",
+		"DEB_BUILD_ARCH=amd64", "DEB_HOST_ARCH=arm64", "DEB_HOST_GNU_TYPE=aarch64-linux-gnu",
+		"MAKEFLAGS=-j3 -- ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- DEB_BUILD_ARCH=amd64 DEB_HOST_ARCH=arm64 DEB_HOST_GNU_TYPE=aarch64-linux-gnu",
+	} {
+		if !slices.Contains(env, want) {
+			t.Errorf("environ() lacks %s: %q", want, env)
+		}
+	}
+}
+
+// TestForeignMake has Makefiles that set the variables themselves, at the top
+// and in a make below it, and two jobs that wait for each other.
+func TestForeignMake(t *testing.T) {
+	testkit.Tools(t, "make", "uname")
+	b := newBuild(t, "make KERNELRELEASE="+fakeRelease+"; uname -m >> foo.ko", map[string]string{
+		"Makefile": `ARCH := $(shell uname -m)
+CROSS_COMPILE =
+all:
+	echo "$(ARCH) $(CROSS_COMPILE) $$ARCH" > foo.ko
+	$(MAKE) -f sub.mk
+`,
+		"sub.mk": `ARCH = x86
+export DEB_HOST_ARCH = amd64
+all: one two
+	echo "$(ARCH) $(CROSS_COMPILE) $(DEB_HOST_ARCH) $$DEB_HOST_ARCH $(KERNELRELEASE)" >> foo.ko
+one:
+	for i in $$(seq 200); do [ -e there ] && exit; sleep 0.05; done; exit 1
+two:
+	touch there
+`})
+	b.Tree, b.Jobs = foreign(), 2
+	machine, err := exec.Command("uname", "-m").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "arm64 aarch64-linux-gnu- arm64\narm64 aarch64-linux-gnu- arm64 arm64 " + fakeRelease + "\n" + string(machine)
+	if got := read(t, mustDo(t, b).Modules[0].Path); got != want {
+		t.Errorf("the makes saw\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestProgramsAndLibrariesAreFound(t *testing.T) {
+	dir := t.TempDir()
+	writeTree(t, dir, map[string]string{"gokms-test-tool": "#!/bin/sh\necho \"tool $LD_LIBRARY_PATH\"\n", "uname": "#!/bin/sh\necho ours\n"})
+	for _, name := range []string{"gokms-test-tool", "uname"} {
+		if err := os.Chmod(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := newBuild(t, "gokms-test-tool > foo.ko; uname -r >> foo.ko", nil)
+	b.Programs, b.Libraries = []string{dir}, []string{"/a", "/b"}
+	if got, want := read(t, mustDo(t, b).Modules[0].Path), "tool /a:/b\n"+fakeRelease+"\n"; got != want {
+		t.Errorf("the build saw %q; want %q", got, want)
 	}
 }

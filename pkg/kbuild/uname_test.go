@@ -3,12 +3,14 @@
 package kbuild
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/gokms/gokms/internal/testkit"
+	"github.com/gokms/gokms/pkg/proc"
 )
 
 // TestUname compares the build's uname with the machine's.
@@ -36,6 +38,28 @@ func TestUname(t *testing.T) {
 	}
 	if !strings.Contains(shimmed, "== -r\n"+fakeRelease+"\nexit code 0\n") {
 		t.Errorf("uname -r does not say %s:\n%s", fakeRelease, shimmed)
+	}
+}
+
+// TestUnameShimInPlace has the shim where the real uname was, which lies
+// elsewhere, and is looked for there first.
+func TestUnameShimInPlace(t *testing.T) {
+	testkit.Tools(t, "sh")
+	if text := UnameShim("6.1.0-1"); !strings.Contains(text, "\nPATH=/run/gokms/real:/usr/local/sbin:") {
+		t.Fatalf("UnameShim() searches elsewhere than in /run/gokms/real first:\n%s", text)
+	}
+	real, bin := t.TempDir(), t.TempDir()
+	text := strings.NewReplacer(realPrograms, real, proc.SearchPath, bin).Replace(UnameShim("6.1.0-1"))
+	for path, text := range map[string]string{
+		filepath.Join(real, "uname"): "#!/bin/sh\ncase $1 in -r) echo 5.0 ;; *) echo Linux 5.0 x ;; esac\n", filepath.Join(bin, "uname"): text,
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := exec.Command(filepath.Join(bin, "uname"), "-a").CombinedOutput()
+	if got := string(out); got != "Linux 6.1.0-1 x\n" || err != nil {
+		t.Errorf("uname -a = %q, %v; want Linux 6.1.0-1 x", got, err)
 	}
 }
 
