@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"mvdan.cc/sh/v3/syntax"
 )
 
 // Env is the world of a command. Nothing below main reads it from package os.
@@ -54,6 +56,23 @@ func Main(run func(context.Context, *Env) error) {
 		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Environ: os.Environ(), Dir: dir, Now: time.Now,
 	})))
+}
+
+// Interrupted is the error of a run that a signal ended.
+func Interrupted(ctx context.Context) error {
+	return fmt.Errorf("interrupted: %w", context.Cause(ctx))
+}
+
+// CommandLine is a program with its arguments as one would type it.
+func CommandLine(args []string) string {
+	var quoted []string
+	for _, word := range args {
+		if q, err := syntax.Quote(word, syntax.LangBash); err == nil {
+			word = q
+		}
+		quoted = append(quoted, word)
+	}
+	return strings.Join(quoted, " ")
 }
 
 // Version is what --version prints: the release set at link time, else the

@@ -133,20 +133,8 @@ func (f *Finder) noKernel() error {
 	}
 }
 
-// noMatch is the error of a glob that matches nothing.
-func (f *Finder) noMatch(ctx context.Context, glob string) error {
-	err := fmt.Errorf("%s%s: no such package is in the archive", AptPrefix, glob)
-	near := nearest(strings.TrimPrefix(glob, headersPrefix), f.archivedReleases(ctx))
-	if len(near) == 0 {
-		return hinted{err, "the archive's index holds no packages of kernel headers; apt-get update fetches it"}
-	}
-	for i := range near {
-		near[i] = headersPrefix + near[i]
-	}
-	return hinted{err, "there are " + strings.Join(near, ", ")}
-}
-
-// notCached is the same with --offline.
+// notCached is the error of a glob that matches nothing in the cache, with
+// --offline.
 func (f *Finder) notCached(glob string) error {
 	err := fmt.Errorf("%s%s: no such package is in the cache, and --offline keeps from asking the archive", AptPrefix, glob)
 	releases := f.cachedReleases()

@@ -135,11 +135,11 @@ func (s *search) archived(ctx context.Context, missing *NotFoundError) (*Kernel,
 		return nil, nil
 	}
 	found, err := s.Archive.Find(ctx, headersPrefix+missing.Release)
-	switch {
-	case err == nil && len(found) == 0:
+	if _, ok := errors.AsType[*archive.NoMatchError](err); ok {
 		missing.places = append(missing.places, "not in the archive")
 		return nil, nil
-	case err != nil:
+	}
+	if err != nil {
 		return nil, err
 	}
 	set, err := s.Archive.Fetch(ctx, found[len(found)-1])
@@ -166,9 +166,6 @@ func (s *search) glob(ctx context.Context, glob string) error {
 	packages, err := s.Archive.Find(ctx, glob)
 	if err != nil {
 		return err
-	}
-	if len(packages) == 0 {
-		return s.noMatch(ctx, glob)
 	}
 	var errs []error
 	for _, p := range packages {

@@ -293,9 +293,7 @@ func (f *Finder) unpacked(k *Kernel, roots []string) error {
 			return err
 		}
 	}
-	if build := filepath.Join(modules, k.Release, "build"); k.BuildLink == "" {
-		l.mount(k.SourceDir, build) // nothing else leads to it
-	}
+	l.build(k.Tree)
 	k.Mounts, k.Links = l.mounts, l.links
 	if err := f.addPrograms(k); err != nil {
 		return err

@@ -73,6 +73,17 @@ func (l *layout) packageRoot(root string) error {
 	return err
 }
 
+// build makes the tree that is shown already that of its release, if no link
+// of a package does.
+func (l *layout) build(t *kernel.Tree) {
+	for _, m := range l.mounts {
+		if m.Host == t.SourceDir {
+			l.link(filepath.Join(modules, t.Release, "build"), m.Path)
+			return
+		}
+	}
+}
+
 // entry shows a file or directory as such and a link as a link.
 func (l *layout) entry(host, path string) error {
 	info, err := os.Lstat(host)

@@ -156,9 +156,6 @@ func (f *Finder) listGlob(ctx context.Context, glob string) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(packages) == 0 {
-		return nil, f.noMatch(ctx, glob)
-	}
 	sets, err := f.Archive.Cached()
 	if err != nil {
 		return nil, err

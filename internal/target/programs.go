@@ -104,10 +104,11 @@ func (f *Finder) addLibraries(k *Kernel, p *archive.Package) ([]string, error) {
 }
 
 // dependencies are those of all that are unpacked and p needs. The C library
-// is the host's own: it must be that of its loader.
+// is the host's own: it must be that of its loader. pahole is a program of its
+// own, and its libraries are for it alone.
 func dependencies(p *archive.Package, all []archive.Package) []archive.Package {
 	var found []archive.Package
-	seen := map[string]bool{p.Name: true, "libc6": true}
+	seen := map[string]bool{p.Name: true, "libc6": true, pahole: true}
 	for todo := []archive.Package{*p}; len(todo) > 0; todo = todo[1:] {
 		relations, err := control.ParseRelations(todo[0].Depends)
 		if err != nil {
