@@ -184,6 +184,22 @@ func (t *Tree) CheckCompiler(lookPath func(string) (string, error)) error {
 	return nil
 }
 
+// CheckPahole looks for pahole(1) where modules of t need it, in the way of
+// [Tree.CheckCompiler]. A build without it fails at its very end.
+func (t *Tree) CheckPahole(lookPath func(string) (string, error)) error {
+	if !t.Pahole {
+		return nil
+	}
+	if lookPath == nil {
+		lookPath = exec.LookPath
+	}
+	const name = "pahole"
+	if _, err := lookPath(name); err != nil {
+		return &CompilerError{Release: t.Release, Command: name, Package: name, Err: err}
+	}
+	return nil
+}
+
 func (t *Tree) compilerError(command string, cause error) error {
 	e := &CompilerError{Release: t.Release, Command: command, Package: t.packageOf(command), Err: cause}
 	m := compilerRE.FindStringSubmatch(command)

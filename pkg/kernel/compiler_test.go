@@ -248,3 +248,30 @@ func TestCompareCompilerLooks(t *testing.T) {
 		t.Errorf("CompareCompiler() asks %s, %v; want /elsewhere/gcc", asked, err)
 	}
 }
+
+func TestCheckPahole(t *testing.T) {
+	const btf = "CONFIG_X86_64=y\nCONFIG_CC_VERSION_TEXT=\"gcc-12 x\"\nCONFIG_DEBUG_INFO_BTF_MODULES=y\n"
+	none := func(name string) (string, error) { return "", exec.ErrNotFound }
+	for _, tt := range []struct {
+		name   string
+		tree   files
+		wanted bool
+	}{
+		{"debian 13", files{"SRC/.config": btf, "SRC/vmlinux": ""}, true},
+		{"debian 12", files{"SRC/.config": btf}, false},
+		{"without BTF", files{"SRC/vmlinux": ""}, false},
+	} {
+		k, err := Open(headers(rel, tt.tree).make(t)+"/lib/modules", rel, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = k.CheckPahole(none)
+		var ce *CompilerError
+		if errors.As(err, &ce) != tt.wanted || k.Pahole != tt.wanted || tt.wanted && ce.Hint() != "install the package pahole" {
+			t.Errorf("%s: CheckPahole() = %v; want an error: %v", tt.name, err, tt.wanted)
+		}
+		if err := k.CheckPahole(func(name string) (string, error) { return "/usr/bin/" + name, nil }); err != nil {
+			t.Errorf("%s: CheckPahole() where it is there = %v", tt.name, err)
+		}
+	}
+}

@@ -157,6 +157,7 @@ func (t *Tree) describe(o *Options, own bool) (*Tree, error) {
 	t.setImagePackages()
 	t.setSymvers()
 	t.setCommonDir()
+	t.Pahole = t.Config.On("CONFIG_DEBUG_INFO_BTF_MODULES") && t.sysroot.exists(filepath.Join(t.SourceDir, "vmlinux"))
 	return t, nil
 }
 

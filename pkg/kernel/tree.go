@@ -47,6 +47,10 @@ type Tree struct {
 	Symvers    string // Module.symvers; "" where there is none
 
 	Compiler Compiler
+	// Pahole says that kbuild runs pahole(1) on modules of this tree, which
+	// gives them BTF: the kernel wants that (CONFIG_DEBUG_INFO_BTF_MODULES), and
+	// vmlinux is there. Debian's headers have one since Linux 6.12.
+	Pahole bool
 	Header   HeaderPackage // zero where the package is not known
 
 	// ImagePackages are the alternatives that the module package depends on,
