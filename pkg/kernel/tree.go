@@ -51,7 +51,7 @@ type Tree struct {
 	// gives them BTF: the kernel wants that (CONFIG_DEBUG_INFO_BTF_MODULES), and
 	// vmlinux is there. Debian's headers have one since Linux 6.12.
 	Pahole bool
-	Header   HeaderPackage // zero where the package is not known
+	Header HeaderPackage // zero where the package is not known
 
 	// ImagePackages are the alternatives that the module package depends on,
 	// e.g. linux-image-6.1.0-56-amd64, linux-image-6.1.0-56-amd64-unsigned.
