@@ -59,8 +59,8 @@ func kernels(ctx context.Context, c *ucli.Context, env *cli.Env) error {
 		return cli.BadInput(err)
 	}
 	log := cli.NewLog(env.Stderr, prog+" kernels", lvl)
-	finder := from.Finder(flags.Host{Run: runner(env, log), LookPath: kbuild.LookPath, Warn: log.Warn})
-	entries, warnings, err := finder.List(ctx, c.Args().Slice())
+	from.Warn = log.Warn
+	entries, warnings, err := from.Finder(runner(env, log), kbuild.LookPath, nil).List(ctx, c.Args().Slice())
 	switch {
 	case ctx.Err() != nil:
 		return cli.Interrupted(ctx)

@@ -41,6 +41,9 @@ type Options struct {
 	Apt         []string
 	CacheDir    string // absolute; "": there is none
 	NoCache     error  // why there is none
+
+	// Warn is told what goes wrong without being the end; nil: no one is.
+	Warn func(error)
 }
 
 // New takes the command line, and from env what it may default to. All of its
@@ -119,36 +122,30 @@ func cacheDir(env *cli.Env) (string, error) {
 	return "", cli.WithHint(fmt.Errorf("no place for fetched headers: %s", reason), "name a directory with --cache-dir")
 }
 
-// Host is how kernels are looked for. Any of it may be nil.
-type Host struct {
-	Run      func(*exec.Cmd) error
-	LookPath func(string) (string, error) // of the build
-	Progress *cli.Progress
-	Warn     func(error)
-}
-
 // Archive is the package archive with the cache of o; nil if o.NoCache is set.
-func (o *Options) Archive(h Host) *archive.Archive {
+// progress may be nil.
+func (o *Options) Archive(run func(*exec.Cmd) error, progress *cli.Progress) *archive.Archive {
 	if o.NoCache != nil {
 		return nil
 	}
 	return archive.Open(archive.Options{
-		CacheDir: o.CacheDir, Arch: o.Arch, Apt: o.Apt, Offline: o.Offline, Run: h.Run, Warn: h.Warn,
+		CacheDir: o.CacheDir, Arch: o.Arch, Apt: o.Apt, Offline: o.Offline, Run: run, Warn: o.Warn,
 		Progress: func(p archive.Progress) {
-			if h.Progress != nil {
-				h.Progress.Tell(steps[p.Step]+" "+p.Package, p.Done, p.Total)
+			if progress != nil {
+				progress.Tell(steps[p.Step]+" "+p.Package, p.Done, p.Total)
 			}
 		},
 	})
 }
 
-// Finder finds the kernels of o.
-func (o *Options) Finder(h Host) *target.Finder {
+// Finder finds the kernels of o. Programs are started by run, lookPath finds
+// those of builds, and progress is told what is fetched; each may be nil.
+func (o *Options) Finder(run func(*exec.Cmd) error, lookPath func(string) (string, error), progress *cli.Progress) *target.Finder {
 	f := &target.Finder{
 		ModulesRoot: o.ModulesRoot, Headers: o.Headers, Arch: o.Arch, Offline: o.Offline,
-		Run: h.Run, LookPath: h.LookPath, NoArchive: o.NoCache,
+		Run: run, LookPath: lookPath, NoArchive: o.NoCache,
 	}
-	if a := o.Archive(h); a != nil {
+	if a := o.Archive(run, progress); a != nil {
 		f.Archive = a
 	}
 	return f

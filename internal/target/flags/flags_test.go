@@ -85,7 +85,7 @@ func TestCacheDir(t *testing.T) {
 		if o.CacheDir != tt.want || text != tt.err {
 			t.Errorf("XDG_CACHE_HOME=%s HOME=%s: %q, %q; want %q, %q", tt.xdg, tt.home, o.CacheDir, text, tt.want, tt.err)
 		}
-		if f := o.Finder(Host{}); (f.Archive == nil) != (tt.err != "") {
+		if f := o.Finder(nil, nil, nil); (f.Archive == nil) != (tt.err != "") {
 			t.Errorf("XDG_CACHE_HOME=%s HOME=%s: archive %v", tt.xdg, tt.home, f.Archive)
 		}
 	}
