@@ -26,7 +26,7 @@ const childName = "gokms-confeval"
 
 // MaybeChild takes over and never returns if this process is the child.
 func MaybeChild() {
-	if len(os.Args) != 1 || os.Args[0] != childName {
+	if len(os.Args) != 1 || os.Args[0] != childName && os.Args[0] != childPath {
 		return
 	}
 	if err := child(); err != nil {
@@ -42,7 +42,7 @@ func child() error {
 	if err := json.NewDecoder(os.Stdin).Decode(&req); err != nil {
 		return fmt.Errorf("read request: %w", err)
 	}
-	if err := limit(req.Limits); err != nil {
+	if err := limit(req.Limits, req.Tasks); err != nil {
 		return err
 	}
 	if dir := req.Input.Env.Dir; dir != "" {
@@ -100,14 +100,15 @@ func leftover(file string) error {
 	}
 }
 
-// limit bounds this process and those it starts.
-func limit(l Limits) error {
+// limit bounds this process and those it starts; its user has at least so many
+// tasks.
+func limit(l Limits, tasks uint64) error {
 	debug.SetMemoryLimit(int64(min(l.Memory/2, math.MaxInt64)))
 	size, err := addressSpace()
 	if err != nil {
 		return err
 	}
-	tasks, err := tasksOfUser()
+	seen, err := tasksOf(os.Getuid())
 	if err != nil {
 		return err
 	}
@@ -118,7 +119,7 @@ func limit(l Limits) error {
 		{unix.RLIMIT_AS, size + l.Memory},
 		{unix.RLIMIT_CPU, l.CPU},
 		{unix.RLIMIT_FSIZE, uint64(l.Output)},
-		{unix.RLIMIT_NPROC, tasks + l.Processes},
+		{unix.RLIMIT_NPROC, max(tasks, seen) + l.Processes},
 		{unix.RLIMIT_CORE, 0},
 	} {
 		// Go restores a soft RLIMIT_NOFILE of its own only; the others pass on.
@@ -146,9 +147,9 @@ func addressSpace() (uint64, error) {
 	return n * uint64(os.Getpagesize()), err
 }
 
-// tasksOfUser counts the threads that the user of this process has, here and
-// elsewhere: RLIMIT_NPROC counts them all.
-func tasksOfUser() (uint64, error) {
+// tasksOf counts the threads that a user has, here and elsewhere: RLIMIT_NPROC
+// counts them all.
+func tasksOf(uid int) (uint64, error) {
 	procs, err := os.ReadDir("/proc")
 	if err != nil {
 		return 0, err
@@ -159,7 +160,7 @@ func tasksOfUser() (uint64, error) {
 			continue
 		}
 		var st syscall.Stat_t
-		if syscall.Stat("/proc/"+p.Name(), &st) != nil || int(st.Uid) != os.Getuid() {
+		if syscall.Stat("/proc/"+p.Name(), &st) != nil || int(st.Uid) != uid {
 			continue
 		}
 		if threads, err := os.ReadDir("/proc/" + p.Name() + "/task"); err == nil {

@@ -4,7 +4,7 @@
 // dkms.conf is a program; in the child it can use only so much memory, time
 // and processes, and where the caller is root it runs as nobody, able to read
 // what root can read but to write nothing of root's. Whatever it started is
-// gone when [Run] returns.
+// gone when [Eval] returns.
 //
 // The child is the running binary itself under another name: main, and
 // TestMain of tests that evaluate, call [MaybeChild] first.
@@ -14,7 +14,7 @@
 // that all of it stays below the child and is found in /proc, and should the
 // child itself crash, by a variable in the environment. A file that leaves a
 // process running is an error either way. The network and all that may be read
-// are open to a dkms.conf: to close them takes a sandbox around the caller.
+// are open to a dkms.conf: to close them takes an [Evaluator] with a sandbox.
 package confeval
 
 import (
@@ -31,6 +31,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gokms/gokms/internal/sandbox"
 	"github.com/gokms/gokms/pkg/dkms"
 	"github.com/gokms/gokms/pkg/proc"
 	"github.com/gokms/gokms/pkg/textfile"
@@ -64,10 +65,36 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
+// Evaluator evaluates in children of its own kind. Its zero value is [Eval].
+type Evaluator struct {
+	Limits Limits
+	// Sandbox runs the child's command in a sandbox that has the [ChildMount]
+	// and a /proc of its own. Paths in the input are those that the sandbox shows. What
+	// the child may do is the sandbox's choice, and what it leaves behind ends
+	// with the sandbox; errors that are no exit codes are returned. nil: the
+	// child runs as the package documentation says.
+	Sandbox func(*exec.Cmd) error
+}
+
+// childPath is where a sandbox shows the running binary.
+const childPath = "/run/gokms/" + childName
+
+// ChildMount shows the child's program in a sandbox.
+func ChildMount() sandbox.Mount {
+	exe, err := os.Executable()
+	if err != nil { // there is no /proc, and so no sandbox
+		exe = "/proc/self/exe"
+	}
+	return sandbox.Mount{Host: exe, Path: childPath}
+}
+
 // request is what the child reads from its standard input.
 type request struct {
 	Input  dkms.Input
 	Limits Limits
+	// Tasks is how many threads the child's user has, if they cannot all be
+	// seen by the child.
+	Tasks uint64
 }
 
 // response is what it writes to its standard output.
@@ -85,21 +112,27 @@ type wireError struct {
 	Limit string // of a dkms.LimitError
 }
 
-// Eval is [Run] with the default limits.
+// Eval is [Evaluator.Eval] with the default limits and without a sandbox.
 func Eval(ctx context.Context, in dkms.Input) (*dkms.Values, error) {
-	return Run(ctx, in, Limits{})
+	return new(Evaluator).Eval(ctx, in)
 }
 
-// Run evaluates in in a child. Errors are those of [dkms.Eval], or a
+// EvalIn is [Evaluator.Eval] with the default limits, in a sandbox unless run
+// is nil.
+func EvalIn(ctx context.Context, in dkms.Input, run func(*exec.Cmd) error) (*dkms.Values, error) {
+	return (&Evaluator{Sandbox: run}).Eval(ctx, in)
+}
+
+// Eval evaluates in in a child. Errors are those of [dkms.Eval], or a
 // [*textfile.Error] that names the first file and wraps a [*dkms.LimitError]
 // where the child was ended by force.
-func Run(ctx context.Context, in dkms.Input, limits Limits) (*dkms.Values, error) {
+func (e *Evaluator) Eval(ctx context.Context, in dkms.Input) (*dkms.Values, error) {
 	if len(in.Files) == 0 {
 		return nil, errors.New("no dkms.conf to evaluate")
 	}
-	limits = limits.withDefaults()
+	limits := e.Limits.withDefaults()
 	in.Limits.Time = limits.Wall
-	text, err := json.Marshal(request{Input: in, Limits: limits})
+	text, err := e.request(in)
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +140,10 @@ func Run(ctx context.Context, in dkms.Input, limits Limits) (*dkms.Values, error
 	deadline, cancel := context.WithTimeoutCause(ctx, limits.Wall+500*time.Millisecond,
 		&dkms.LimitError{What: "ran for more than " + limits.Wall.String()})
 	defer cancel()
+	run := run
+	if e.Sandbox != nil {
+		run = e.runInSandbox
+	}
 	answer, err := run(deadline, text, limits)
 	if cause := context.Cause(deadline); cause != nil {
 		err = cause
@@ -121,6 +158,32 @@ func Run(ctx context.Context, in dkms.Input, limits Limits) (*dkms.Values, error
 		return nil, answer.Error.unwire()
 	}
 	return answer.Values, nil
+}
+
+func (e *Evaluator) request(in dkms.Input) ([]byte, error) {
+	r := request{Input: in, Limits: e.Limits.withDefaults()}
+	if e.Sandbox != nil {
+		uid := os.Geteuid()
+		if realRoot() {
+			uid = nobody
+		}
+		var err error
+		if r.Tasks, err = tasksOf(uid); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(r)
+}
+
+// runInSandbox runs the child in the sandbox, which ends it whole.
+func (e *Evaluator) runInSandbox(ctx context.Context, request []byte, limits Limits) (*response, error) {
+	cmd := exec.CommandContext(ctx, childPath)
+	cmd.Env = []string{marker(), "GORACE=atexit_sleep_ms=0"}
+	cmd.Dir = "/"
+	cmd.Stdin = bytes.NewReader(request)
+	cmd.WaitDelay = time.Second
+	out := outputOf(cmd, limits)
+	return out.answer(e.Sandbox(cmd))
 }
 
 // run starts the child with as little power as the caller may give it: what
@@ -159,9 +222,7 @@ func talk(cmd *exec.Cmd, limits Limits) (*response, error) {
 	// The death signal of the parent's is that of its thread.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	stdout := &bounded{max: limits.Output}
-	stderr := &bounded{max: 64 << 10}
-	cmd.Stdout, cmd.Stderr = stdout, stderr
+	out := outputOf(cmd, limits)
 	cmd.Cancel = func() error { return killTree(cmd.Process.Pid) }
 	cmd.WaitDelay = time.Second
 	if err := cmd.Start(); err != nil {
@@ -172,20 +233,39 @@ func talk(cmd *exec.Cmd, limits Limits) (*response, error) {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // there may be no one left
 		proc.KillMarked(cmd.Env[0])
 	}
+	return out.answer(err)
+}
+
+// output is what a child says.
+type output struct {
+	stdout, stderr bounded
+	limits         Limits
+}
+
+func outputOf(cmd *exec.Cmd, limits Limits) *output {
+	out := &output{stdout: bounded{max: limits.Output}, stderr: bounded{max: 64 << 10}, limits: limits}
+	cmd.Stdout, cmd.Stderr = &out.stdout, &out.stderr
+	return out
+}
+
+// answer is the child's, if it gave one before it ended with err.
+func (o *output) answer(err error) (*response, error) {
 	var answer response
-	if json.Unmarshal(stdout.Bytes(), &answer) == nil && (answer.Values != nil || answer.Error != nil) {
+	if json.Unmarshal(o.stdout.Bytes(), &answer) == nil && (answer.Values != nil || answer.Error != nil) {
 		return &answer, nil
 	}
-	return nil, died(err, stderr.String(), limits)
+	return nil, died(err, o.stderr.String(), o.limits)
 }
 
 // died explains a child that gave no answer.
 func died(err error, stderr string, limits Limits) error {
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	switch {
+	case err != nil && !ok && !errors.Is(err, exec.ErrWaitDelay):
+		return err
 	case noMemory(stderr):
 		return &dkms.LimitError{What: fmt.Sprintf("used more than %d MiB of memory", limits.Memory>>20)}
-	case ok && exit.Sys().(syscall.WaitStatus).Signaled():
+	case ok && (exit.Sys().(syscall.WaitStatus).Signaled() || exit.ExitCode() == 128+int(syscall.SIGKILL)):
 		// RLIMIT_CPU kills at once: Go does not mind SIGXCPU, so the hard limit counts.
 		return &dkms.LimitError{What: fmt.Sprintf("computed for more than %d seconds, or the system ran out of memory", limits.CPU)}
 	case strings.Contains(stderr, "newosproc") || strings.Contains(stderr, "pthread_create"):

@@ -33,7 +33,7 @@ func input(text string) dkms.Input {
 }
 
 func TestRun(t *testing.T) {
-	v, err := Run(t.Context(), input("PACKAGE_NAME=a\nPACKAGE_VERSION=$(echo 1.$kernelver)\n"), Limits{})
+	v, err := Eval(t.Context(), input("PACKAGE_NAME=a\nPACKAGE_VERSION=$(echo 1.$kernelver)\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,10 +43,10 @@ func TestRun(t *testing.T) {
 }
 
 func TestErrorsKeepTheirPlace(t *testing.T) {
-	_, err := Run(t.Context(), input("PACKAGE_NAME=a\nif\n"), Limits{})
+	_, err := Eval(t.Context(), input("PACKAGE_NAME=a\nif\n"))
 	e, ok := errors.AsType[*textfile.Error](err)
 	if !ok || e.File != "dkms.conf" || e.Line < 2 {
-		t.Errorf("Run() = %v; want an error at dkms.conf:2 or below", err)
+		t.Errorf("Eval() = %v; want an error at dkms.conf:2 or below", err)
 	}
 }
 
@@ -62,6 +62,7 @@ func needsTime(t *testing.T) {
 // end in a limit that names the file, soon, and leave no process.
 func TestHostile(t *testing.T) {
 	needsTime(t)
+	evaluator := &Evaluator{Limits: Limits{Wall: 2 * time.Second, CPU: 2, Processes: 64, Memory: 256 << 20}}
 	for _, tt := range []struct{ name, text string }{
 		{"endless loop", "while :; do :; done"},
 		{"endless program", "sleep 1000"},
@@ -90,10 +91,10 @@ func TestHostile(t *testing.T) {
 			mark := fmt.Sprintf("GOKMS_TEST_MARKER=%d", start.UnixNano())
 			in := input("export " + mark + "\n" + tt.text + "\nPACKAGE_NAME=a\nPACKAGE_VERSION=1\n")
 			in.Files[0].Source = selfSourcing(t, string(in.Files[0].Text))
-			_, err := Run(t.Context(), in, Limits{Wall: 2 * time.Second, CPU: 2, Processes: 64, Memory: 256 << 20})
+			_, err := evaluator.Eval(t.Context(), in)
 			e, ok := errors.AsType[*dkms.LimitError](err)
 			if !ok || !strings.HasPrefix(err.Error(), "dkms.conf") {
-				t.Errorf("Run() = %v; want a limit that names dkms.conf", err)
+				t.Errorf("Eval() = %v; want a limit that names dkms.conf", err)
 			} else {
 				t.Logf("%.1f s: %s", time.Since(start).Seconds(), e.What)
 			}
@@ -198,7 +199,7 @@ func TestRootIsNobodyButReadsAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := fmt.Sprintf("PACKAGE_NAME=a\nPACKAGE_VERSION=$(cat %s)\n( : > %s ) 2>/dev/null\nMAKE=$(id -u)\n", secret, target)
-	v, err := Run(t.Context(), input(text), Limits{})
+	v, err := Eval(t.Context(), input(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +243,7 @@ func TestLeftRunning(t *testing.T) {
 
 func BenchmarkRun(b *testing.B) {
 	for b.Loop() {
-		if _, err := Run(b.Context(), input("PACKAGE_NAME=a\nPACKAGE_VERSION=1\n"), Limits{}); err != nil {
+		if _, err := Eval(b.Context(), input("PACKAGE_NAME=a\nPACKAGE_VERSION=1\n")); err != nil {
 			b.Fatal(err)
 		}
 	}

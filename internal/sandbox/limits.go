@@ -19,6 +19,9 @@ import (
 // maxTasks is how many threads commands may have at a time.
 const maxTasks = 4096
 
+// minAddressSpace is what programs reserve that use little of it, in bytes.
+const minAddressSpace = 2 << 30
+
 // LimitError is the end of a command by force.
 type LimitError struct {
 	What string // what it did
@@ -38,9 +41,9 @@ func (s *Sandbox) limits() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"--core=0:0", limitOption("nproc", unix.RLIMIT_NPROC, tasks+maxTasks)}
+	args := []string{"--core=0:0", limitOption("nproc", unix.RLIMIT_NPROC, tasks+s.maxTasks)}
 	if s.spec.Memory > 0 {
-		args = append(args, limitOption("as", unix.RLIMIT_AS, uint64(s.spec.Memory)))
+		args = append(args, limitOption("as", unix.RLIMIT_AS, max(uint64(s.spec.Memory), minAddressSpace)))
 	}
 	return args, nil
 }

@@ -12,6 +12,8 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // Mount is a file or directory of the host, and where commands see it.
@@ -48,9 +50,9 @@ type Spec struct {
 	// itself needs (the texts of Files). Commands do not see it.
 	StateDir string
 	// Memory limits what all processes of a command use together, in bytes;
-	// 0: no limit. No process may have more address space, and together they
-	// are ended by a [*LimitError] some 0.2 s after they use more. Programs in
-	// Go do not start below 1 GiB or so.
+	// 0: no limit. They are ended by a [*LimitError] some 0.2 s after they use
+	// more, and none may have much more address space: at least 2 GiB, without
+	// which programs in Go do not start.
 	Memory int64
 	// Run starts bubblewrap; nil: (*exec.Cmd).Run.
 	Run func(*exec.Cmd) error
@@ -63,27 +65,37 @@ type Sandbox struct {
 	tools tools
 	view  view // of the host's programs
 	files []bind
+	// maxTasks is how many threads commands may have besides the user's others.
+	maxTasks uint64
 	// nested tells whether bubblewrap can be put into a PID namespace.
 	nested func() bool
 }
 
 // New checks spec and writes the texts of its files to its StateDir.
 func New(spec Spec) (*Sandbox, error) {
-	s := &Sandbox{spec: spec, user: currentIdentity()}
+	s := &Sandbox{spec: spec, user: currentIdentity(), maxTasks: maxTasks}
 	s.nested = sync.OnceValue(s.tryNested)
 	var err error
-	if s.tools, err = findTools(s.user); err != nil {
+	if s.tools, err = findTools(); err != nil {
 		return nil, err
 	}
 	if s.view, err = hostView(); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	for _, place := range []func() error{s.placeMounts, s.placeLinks, s.placeFiles, s.checkPlaces} {
-		if err := place(); err != nil {
-			return nil, fmt.Errorf("sandbox: %w", err)
-		}
+	if err := s.place(); err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
 	}
 	return s, nil
+}
+
+// place finds out where what the Spec names has to be mounted.
+func (s *Sandbox) place() error {
+	for _, place := range []func() error{s.placeMounts, s.placeLinks, s.placeFiles, s.checkPlaces} {
+		if err := place(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Run runs cmd in the sandbox: its paths, Dir and Env are those that the
@@ -111,14 +123,20 @@ func (s *Sandbox) Run(cmd *exec.Cmd) error {
 // run runs the wrapped command and finds out what its end means.
 func (w *wrapped) run() error {
 	stop := w.watch()
-	// The signal at the death of the parent is that of its thread.
-	runtime.LockOSThread()
-	run := w.sandbox.spec.Run
-	if run == nil {
-		run = (*exec.Cmd).Run
-	}
-	err := run(w.cmd)
-	runtime.UnlockOSThread()
+	ended := make(chan error)
+	go func() {
+		// The thread ends with the goroutine and not before the command, whose
+		// death signal is sent when it does. Keys are not for commands, either;
+		// where there are none to be had, none are lost.
+		runtime.LockOSThread()
+		_, _ = unix.KeyctlJoinSessionKeyring("")
+		run := w.sandbox.spec.Run
+		if run == nil {
+			run = (*exec.Cmd).Run
+		}
+		ended <- run(w.cmd)
+	}()
+	err := <-ended
 	if limit := stop(); limit != nil {
 		return limit
 	}
@@ -164,11 +182,18 @@ func (s *Sandbox) placeFiles() error {
 	} else if len(files) > 0 {
 		return errors.New("files without a StateDir for their texts")
 	}
+	dir := ""
+	if len(files) > 0 {
+		var err error
+		if dir, err = os.MkdirTemp(s.spec.StateDir, "sandbox-"); err != nil {
+			return err
+		}
+	}
 	for i, f := range files {
 		if !filepath.IsAbs(f.Path) {
 			return fmt.Errorf("file %q: not absolute", f.Path)
 		}
-		text := filepath.Join(s.spec.StateDir, fmt.Sprintf("sandbox-%d-%s", i, filepath.Base(f.Path)))
+		text := filepath.Join(dir, fmt.Sprintf("%d-%s", i, filepath.Base(f.Path)))
 		if err := writeFile(text, f); err != nil {
 			return err
 		}
