@@ -99,6 +99,7 @@ func OpenDir(dir string, o *Options) (*Tree, error) {
 	if t.SourceDir, err = s.resolve(dir); err != nil {
 		return nil, err
 	}
+	t.BuildLink = s.seen(t.SourceDir)
 	file := ""
 	if t.Release, file, err = t.ownRelease(); err != nil {
 		return nil, err

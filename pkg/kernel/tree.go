@@ -35,7 +35,8 @@ type Tree struct {
 	SourceDir string
 	// BuildLink is what MODULESROOT/RELEASE/build points to as a build sees it,
 	// all links followed: /usr/src/linux-headers-6.1.0-56-amd64. It enters debug
-	// information. "" where build is the tree itself, and of [OpenDir].
+	// information. "" where build is the tree itself; of [OpenDir] what such a
+	// link would have to point to.
 	BuildLink string
 	// CommonDir is the directory that the tree's Makefile includes, as a build
 	// sees it: /usr/src/linux-headers-6.1.0-56-common. It may not be there. ""
