@@ -122,6 +122,9 @@ func (f *File) read(r io.ReaderAt, size int64) error {
 		return fmt.Errorf("machine %v is none of Debian's", e.Machine)
 	}
 	f.Class, f.Machine, f.Order = e.Class, e.Machine, e.ByteOrder
+	if err := f.readLayout(e, size); err != nil {
+		return err
+	}
 	if f.Signature, err = readSignature(r, size); err != nil {
 		return err
 	}
@@ -134,9 +137,6 @@ func (f *File) read(r io.ReaderAt, size int64) error {
 	}
 	f.info = parseModinfo(modinfo, f.Path)
 	f.scanSections(e)
-	if err := f.readLayout(e, size); err != nil {
-		return err
-	}
 	if f.BuildID, err = buildID(e); err != nil {
 		return err
 	}

@@ -119,8 +119,8 @@ type check struct {
 	run  func(*session, *File)
 }
 
-// checks are the rows of the table in the package's documentation, in the order
-// in which they run.
+// checks are in the order in which they run; the documentation of [Checks] has
+// what each looks at.
 var checks = []check{
 	{"elf", (*session).checkELF},
 	{"vermagic", (*session).checkVermagic},
@@ -138,7 +138,36 @@ var checks = []check{
 }
 
 // Checks are the names of all checks, in the order in which they run. They are
-// stable: packages record which were left out.
+// stable: packages record which were left out. What each one refuses, and where
+// the kernel does; "note" are the findings that stop nothing, "ours" what Debian's
+// kernels let pass and this package does not.
+//
+//	elf          another machine, class (ours) or byte order than the kernel's; .modinfo, .gnu.linkonce.this_module
+//	             or symbol table missing or twice; no sections for far jumps; common symbols; writable code
+//	             (kernel/module/main.c: elf_validity_cache_copy, simplify_symbols; strict_rwx.c; arch/*/kernel/module*.c)
+//	vermagic     another vermagic than the kernel's, in any part; the release (ours, with MODVERSIONS) and a missing
+//	             one (ours, with MODULE_FORCE_LOAD) included (include/linux/vermagic.h, check_modinfo, same_magic)
+//	name         two modules of one name in the package (add_unformed_module); note: the file or .modinfo has another
+//	             name than struct module
+//	modinfo      a livepatch for a kernel without (check_modinfo_livepatch); note: fields twice, aliases twice or too
+//	             many, text that cannot be printed
+//	license      GPL-only symbols used without a GPL licence, or beside a module without (find_symbol, inherit_taint);
+//	             note: no licence, or one that include/linux/license.h does not list
+//	symbols      an undefined symbol that nobody exports, unless it is weak (simplify_symbols)
+//	crc          a symbol, or struct module, compiled against another CRC than its exporter's, or without one; no CRCs
+//	             at all and exports without (ours, with MODULE_FORCE_LOAD) (version.c: check_version,
+//	             check_modstruct_version, check_export_symbol_versions)
+//	namespace    a symbol of a namespace that is not imported (verify_namespace_is_imported); note:
+//	             with MODULE_ALLOW_MISSING_NAMESPACE_IMPORTS
+//	exports      a symbol exported that vmlinux, another module of the package or one in use exports as well
+//	             (verify_exported_symbols); note: that any other module of the kernel exports
+//	depends      note: depends= names other modules than the symbols come from
+//	btf          no BTF where the kernel's headers ship theirs (ours); BTF that belongs to another kernel (btf.c:
+//	             btf_parse_module); the latter a note with MODULE_ALLOW_BTF_MISMATCH
+//	mitigations  note: compiled without the kernel's retpolines, return thunks or branch tracking
+//	             (check_modinfo_retpoline; arch/x86/kernel/alternative.c, cet.c)
+//	override     the name of a module that is built in (ours, in part: mod_sysfs_init); note: the module replaces one of
+//	             the kernel's own, and what others miss in it then
 func Checks() []string {
 	names := make([]string, len(checks))
 	for i, c := range checks {

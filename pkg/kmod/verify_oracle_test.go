@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -162,4 +163,136 @@ func sum(m map[string]int) int {
 		n += v
 	}
 	return n
+}
+
+// TestOracleBuilt holds modules that were built for an installed kernel against
+// it: GOKMS_BUILT is a directory of module packages for it, unpacked or not.
+func TestOracleBuilt(t *testing.T) {
+	root := os.Getenv("GOKMS_BUILT")
+	if root == "" {
+		t.Skip("missing: module packages (GOKMS_BUILT)")
+	}
+	debs, err := filepath.Glob(filepath.Join(root, "*.deb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifiers := map[string]*kmod.Verifier{}
+	for _, deb := range debs {
+		dir := t.TempDir()
+		if out, err := exec.Command("dpkg-deb", "-x", deb, dir).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		files := readModules(t, dir)
+		if len(files) == 0 {
+			t.Errorf("%s: no modules", deb)
+			continue
+		}
+		info := files[0].Info()
+		release := kmod.ParseVermagic(info.Vermagic).Release
+		if headers(t, release) == "" {
+			t.Errorf("%s: no headers of %q", deb, release)
+			continue
+		}
+		if verifiers[release] == nil {
+			verifiers[release] = &kmod.Verifier{Kernel: kernelOf(t, headers(t, release), release)}
+		}
+		start := time.Now()
+		findings := verifiers[release].Check(files)
+		t.Logf("%s: %d modules in %v", filepath.Base(deb), len(files), time.Since(start))
+		report(t, findings)
+	}
+}
+
+// TestOracleOtherABI holds the modules of other ABIs against the headers of one:
+// all have the wrong release, and each CRC that changed is found.
+func TestOracleOtherABI(t *testing.T) {
+	const target = "6.1.0-56-amd64"
+	dir := headers(t, target)
+	if dir == "" {
+		t.Skipf("missing: headers of %s", target)
+	}
+	k := kernelOf(t, dir, target)
+	for _, image := range images(t, "linux-image-6.1.0-[0-9][0-9]-amd64") {
+		if strings.HasSuffix(image, target) {
+			continue
+		}
+		files := readModules(t, filepath.Join(image, "lib/modules"))
+		crcs, refused := 0, map[string]int{}
+		counts := map[string]int{}
+		for _, f := range (&kmod.Verifier{Kernel: k}).Check(files) {
+			if f.Severity == kmod.Error {
+				if counts[f.Check]++; counts[f.Check] < 4 {
+					t.Log(f.Error())
+				}
+			}
+			switch f.Check {
+			case "vermagic":
+				refused[f.Path]++
+			case "crc":
+				crcs++
+			}
+		}
+		if len(refused) != len(files) {
+			t.Errorf("%d of %d modules of %s fail the check vermagic of %s", len(refused), len(files), image, target)
+		}
+		if want := countMismatches(files, k); crcs != want {
+			t.Errorf("%d findings of the check crc; the symbol versions differ in %d places", crcs, want)
+		}
+		t.Logf("%s: %d modules, errors: %v", filepath.Base(image), len(files), counts)
+	}
+}
+
+// countMismatches counts the entries of __versions that are not the kernel's.
+func countMismatches(files []*kmod.File, k *kmod.Kernel) int {
+	exports := map[string]uint32{}
+	for name, p := range k.Exports {
+		exports[name] = p.CRC
+	}
+	for _, f := range files {
+		for _, e := range f.Exports {
+			exports[e.Name] = e.CRC
+		}
+	}
+	n := 0
+	for _, f := range files {
+		for _, v := range f.Versions {
+			if crc, ok := exports[v.Name]; ok && crc != v.CRC {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// TestOracleOtherBTF holds the BTF of one kernel's modules against another
+// kernel's types.
+func TestOracleOtherBTF(t *testing.T) {
+	images := images(t, "linux-image-6.12*")
+	release := strings.TrimPrefix(filepath.Base(images[0]), "linux-image-")
+	dir := headers(t, release)
+	if dir == "" {
+		t.Skipf("missing: headers of %s", release)
+	}
+	k := kernelOf(t, dir, release)
+	k.Vmlinux = ""
+	for _, other := range images[1:] {
+		if dir := headers(t, strings.TrimPrefix(filepath.Base(other), "linux-image-")); dir != "" {
+			k.Vmlinux = filepath.Join(dir, "vmlinux")
+		}
+	}
+	if k.Vmlinux == "" {
+		t.Skip("missing: headers of two kernels with vmlinux (GOKMS_IMAGES)")
+	}
+	files := readModules(t, filepath.Join(images[0], "lib/modules", release, "kernel/drivers/net/ethernet"))
+	found := 0
+	for _, f := range (&kmod.Verifier{Kernel: k}).Check(files) {
+		if f.Check == "btf" {
+			if found++; found < 4 {
+				t.Log(f.Error())
+			}
+		}
+	}
+	if found != len(files) {
+		t.Errorf("%d of %d modules of %s are found not to belong to %s", found, len(files), release, k.Vmlinux)
+	}
 }

@@ -95,9 +95,9 @@ func (s *session) checkSymbols(f *File) {
 const moduleLayout = "module_layout"
 
 // checkCRCs compares the CRCs that the module was compiled against with those
-// of the exporters (check_version). The kernel lets a missing one pass with a
-// warning and, with CONFIG_MODULE_FORCE_LOAD, a module without any: they do not
-// pass here.
+// of the exporters (check_version). Linux lets a missing one pass with a warning
+// (Debian's does not) and, with CONFIG_MODULE_FORCE_LOAD, a module without any:
+// they do not pass here.
 func (s *session) checkCRCs(f *File) {
 	if !s.v.Kernel.on("MODVERSIONS") || s.v.Kernel.Exports == nil {
 		return
