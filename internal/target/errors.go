@@ -3,7 +3,6 @@
 package target
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,6 +28,8 @@ type NotFoundError struct {
 	Release string
 	places  []string // where they were looked for, and why they are not there
 	near    []string // "installed: RELEASE, RELEASE"
+
+	archived []string // releases of the archive that are alike
 }
 
 func (e *NotFoundError) Error() string {
@@ -45,7 +46,7 @@ func (e *NotFoundError) Hint() string {
 }
 
 // similar notes near misses of all places in e.
-func (s *search) similar(ctx context.Context, e *NotFoundError) {
+func (s *search) similar(e *NotFoundError) {
 	var given []string
 	for _, k := range s.given {
 		given = append(given, k.Release)
@@ -54,7 +55,7 @@ func (s *search) similar(ctx context.Context, e *NotFoundError) {
 	for _, place := range []struct {
 		name     string
 		releases []string
-	}{{"given", given}, {"installed", installed}, {"cached", s.cachedReleases()}, {"in the archive", s.archivedReleases(ctx)}} {
+	}{{"given", given}, {"installed", installed}, {"cached", s.cachedReleases()}, {"in the archive", e.archived}} {
 		if near := nearest(e.Release, place.releases); len(near) > 0 {
 			e.near = append(e.near, place.name+": "+strings.Join(near, ", "))
 		}
@@ -73,22 +74,6 @@ func (f *Finder) cachedReleases() []string {
 	var releases []string
 	for _, set := range sets {
 		releases = append(releases, set.Release)
-	}
-	return releases
-}
-
-// archivedReleases is for hints, too.
-func (f *Finder) archivedReleases(ctx context.Context) []string {
-	if f.Archive == nil || f.Offline {
-		return nil
-	}
-	packages, err := f.Archive.Find(ctx, headersPrefix+"[0-9]*")
-	if err != nil {
-		return nil
-	}
-	var releases []string
-	for _, p := range packages {
-		releases = append(releases, strings.TrimPrefix(p.Name, headersPrefix))
 	}
 	return releases
 }

@@ -87,7 +87,7 @@ func (s *search) release(ctx context.Context, release string) error {
 			return nil
 		}
 	}
-	s.similar(ctx, missing)
+	s.similar(missing)
 	return missing
 }
 
@@ -135,8 +135,11 @@ func (s *search) archived(ctx context.Context, missing *NotFoundError) (*Kernel,
 		return nil, nil
 	}
 	found, err := s.Archive.Find(ctx, headersPrefix+missing.Release)
-	if _, ok := errors.AsType[*archive.NoMatchError](err); ok {
+	if e, ok := errors.AsType[*archive.NoMatchError](err); ok {
 		missing.places = append(missing.places, "not in the archive")
+		for _, name := range e.Near {
+			missing.archived = append(missing.archived, strings.TrimPrefix(name, headersPrefix))
+		}
 		return nil, nil
 	}
 	if err != nil {

@@ -28,7 +28,7 @@ func (f *Finder) given(ctx context.Context) ([]*Kernel, error) {
 	for _, path := range f.Headers {
 		found, packages, err := f.givenPath(path)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("--headers %w", err))
+			errs = append(errs, fmt.Errorf("--headers %s: %w", path, err))
 		}
 		kernels = append(kernels, found...)
 		debs = append(debs, packages...)
@@ -65,11 +65,11 @@ func (f *Finder) givenPath(path string) (kernels []*Kernel, debs []string, err e
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return nil, nil, pathError(err)
+		return nil, nil, cause(err)
 	case !info.IsDir() && strings.HasSuffix(path, ".deb"):
 		return nil, []string{path}, nil
 	case !info.IsDir():
-		return nil, nil, fmt.Errorf("%s: neither a directory nor a .deb", path)
+		return nil, nil, errors.New("neither a directory nor a .deb")
 	case isTree(path):
 		k, err := f.bareTree(path)
 		return one(k), nil, err
@@ -80,17 +80,17 @@ func (f *Finder) givenPath(path string) (kernels []*Kernel, debs []string, err e
 	debs, err = filepath.Glob(filepath.Join(quoteGlob(path), "*.deb"))
 	if err == nil && len(debs) == 0 {
 		err = hinted{
-			fmt.Errorf("%s: no headers: there is no .config, lib/modules/*/build, usr/src/%s* or *.deb", path, headersPrefix),
+			fmt.Errorf("no headers: there is no .config, lib/modules/*/build, usr/src/%s* or *.deb", headersPrefix),
 			"name a directory that a kernel was built in, one that header packages are unpacked in, or the packages",
 		}
 	}
 	return nil, debs, err
 }
 
-// pathError drops the system call that found a path to be bad.
-func pathError(err error) error {
+// cause is what is wrong with a path that is named already.
+func cause(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return fmt.Errorf("%s: %w", e.Path, e.Err)
+		return e.Err
 	}
 	return err
 }

@@ -36,7 +36,11 @@ func (f *fake) Find(_ context.Context, glob string) ([]archive.Package, error) {
 		}
 	}
 	if len(found) == 0 && f.err == nil {
-		return nil, &archive.NoMatchError{Glob: glob, Arch: "amd64"}
+		e := &archive.NoMatchError{Glob: glob, Arch: "amd64"}
+		for _, p := range f.packages {
+			e.Near = append(e.Near, p.Name)
+		}
+		return nil, e
 	}
 	return found, f.err
 }
