@@ -21,6 +21,10 @@
 //   - PRE_INSTALL, POST_INSTALL, POST_ADD and POST_REMOVE concern the machine
 //     that gets the module. They are reported, not run.
 //
+// What a build leaves is read as a stranger's: modules, symbols and the lines
+// of source in errors come from regular files of the build directory, the dkms
+// tree and the source alone, whatever links and names a build puts up.
+//
 // What a build starts and leaves running is killed with its process group, and
 // what moved itself to a session of its own by a variable in its environment. A
 // process that drops that variable as well escapes; only a sandbox with a

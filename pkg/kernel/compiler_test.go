@@ -31,6 +31,19 @@ override CROSS_COMPILE = x86_64-linux-gnu-
 DEBIAN_KERNEL_NO_CC_VERSION_CHECK = y
 `
 
+// backportArm is the same for arm64.
+const backportArm = `override ARCH = arm64
+override KERNELRELEASE = 6.12.117+deb12-arm64
+CCACHE = ccache
+CC = $(if $(DEBIAN_KERNEL_USE_CCACHE),$(CCACHE)) $(CROSS_COMPILE)gcc-12
+DEB_BUILD_ARCH ?= $(shell dpkg --print-architecture)
+override CROSS_COMPILE = aarch64-linux-gnu-
+override CROSS_COMPILE_COMPAT = arm-linux-gnueabihf-
+override CROSS32_COMPILE = arm-linux-gnueabihf-
+export CROSS_COMPILE_COMPAT CROSS32_COMPILE
+DEBIAN_KERNEL_NO_CC_VERSION_CHECK = y
+`
+
 var makefiles = []struct {
 	name, in string
 	env      string
@@ -41,6 +54,9 @@ var makefiles = []struct {
 	{"debian 12 cross", debian12, "DEB_BUILD_ARCH=amd64 DEB_HOST_ARCH=arm64 DEB_HOST_GNU_TYPE=aarch64-linux-gnu", "aarch64-linux-gnu-gcc-12", ""},
 	{"debian 12 foreign", debian12, "", "aarch64-linux-gnu-gcc-12", "DEB_BUILD_ARCH=amd64 DEB_HOST_ARCH=arm64 DEB_HOST_GNU_TYPE=aarch64-linux-gnu CROSS_COMPILE=lost-"},
 	{"backport of 6.12", backport, "", "x86_64-linux-gnu-gcc-12", ""},
+	{"backport of 6.12 for arm64", backportArm, "", "aarch64-linux-gnu-gcc-12", "CROSS_COMPILE=lost-"},
+	{"export of names", "CC=a\nexport CC X\nexport\n", "", "a", ""},
+	{"export of what is computed", "export $(X)\n", "", `f:1: "export $(X)": not an assignment`, ""},
 	{"command line over assignment", "CC = a\nCC := b\nCC += c\n", "CC=e", "line", "CC=line"},
 	{"override over command line", "override CC = a\noverride CC += b\nCC += c\n", "", "a b", "CC=line"},
 	{"override over assignment", "override CC = a\nCC = b\n", "", "a", ""},

@@ -5,6 +5,7 @@ package kernel
 import (
 	"errors"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/gokms/gokms/pkg/textfile"
@@ -49,9 +50,9 @@ type makeVarsParser struct {
 // condition is one open conditional: live where its lines count.
 type condition struct{ outer, live, seenElse bool }
 
-// parse reads a makefile of assignments (=, :=, ?=, +=, with override
-// or export before them), ifeq, ifneq, ifdef, ifndef and comments. Whatever
-// else make knows is an error, so that no value is ever guessed.
+// parse reads a makefile of assignments (=, :=, ?=, +=, with override or export
+// before them), ifeq, ifneq, ifdef, ifndef, export and comments. Whatever else
+// make knows is an error, so that no value is ever guessed.
 func (v *makeVars) parse(r io.Reader, file string) error {
 	p := &makeVarsParser{vars: v, sc: textfile.NewScanner(r, file)}
 	for p.sc.Scan() {
@@ -75,6 +76,9 @@ func (v *makeVars) parse(r io.Reader, file string) error {
 	return nil
 }
 
+// exportRE is a line that hands variables down and sets none.
+var exportRE = regexp.MustCompile(`^export(?:[ \t]+[A-Za-z0-9_]+)*$`)
+
 func (p *makeVarsParser) live() bool {
 	return len(p.conds) == 0 || p.conds[len(p.conds)-1].live
 }
@@ -91,7 +95,7 @@ func (p *makeVarsParser) line(line string) error {
 		}
 		return p.close(word)
 	}
-	if !p.live() {
+	if !p.live() || exportRE.MatchString(line) {
 		return nil
 	}
 	return p.assign(line)
