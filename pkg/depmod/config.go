@@ -75,7 +75,7 @@ type Config struct {
 	Sources   []Source   // what was read, in that order
 	Searches  []Search   // the first has the highest priority
 	Overrides []Override // the last that fits has the highest priority
-	Externals []External // the last that fits has the highest priority
+	Externals []External // the first that fits has the highest priority
 	Excludes  []Exclude
 
 	// Warnings are lines that depmod ignores, or that do not do what they

@@ -63,15 +63,12 @@ func (r *rules) decide(name string, files []*candidate) *Decision {
 			seen = append(seen, c)
 		}
 	}
-	can := newReading(r, seen).winners()
-	for i, c := range seen {
-		if can.has(i) {
-			winners = append(winners, c)
-			d.Winners = append(d.Winners, c.shown)
-		}
+	for _, i := range newReading(r, seen).winners() {
+		winners = append(winners, seen[i])
+		d.Winners = append(d.Winners, seen[i].shown)
 	}
-	for i, c := range seen {
-		if !can.has(i) {
+	for _, c := range seen {
+		if !slices.Contains(winners, c) {
 			d.Losers = append(d.Losers, r.explain(winners, c))
 		}
 	}
@@ -82,10 +79,7 @@ func (r *rules) decide(name string, files []*candidate) *Decision {
 // set is a set of candidates by their number; nothing stands for "none yet".
 type set uint64
 
-const (
-	nothing = 63
-	all     = 1<<nothing - 1
-)
+const nothing = 63
 
 func (s set) has(i int) bool { return s&(1<<i) != 0 }
 
@@ -152,16 +146,31 @@ func (d *directory) add(parts []string, file int) {
 	kid.add(parts[1:], file)
 }
 
-// winners are the files that can be left at the end.
-func (g *reading) winners() set {
-	if n := len(g.files); n < 2 || n >= nothing {
-		return all
+// winners are the files that can be left at the end, in their order.
+func (g *reading) winners() []int {
+	var every []int
+	for i := range g.files {
+		every = append(every, i)
+	}
+	if len(every) < 2 || len(every) >= nothing {
+		return g.unbeaten(every)
 	}
 	had := set(1 << nothing)
 	for _, root := range g.roots {
 		had = g.read(root, had)
 	}
-	return had &^ (1 << nothing)
+	return (had &^ (1 << nothing)).members()
+}
+
+// unbeaten are those of the files that no other of them beats in both orders.
+func (g *reading) unbeaten(files []int) []int {
+	beaten := func(i int) bool {
+		return slices.ContainsFunc(files, func(j int) bool { return g.rules.beats(g.files[j], g.files[i]) })
+	}
+	if left := slices.DeleteFunc(slices.Clone(files), beaten); len(left) > 0 {
+		return left
+	}
+	return files // they beat each other in a circle
 }
 
 // read returns what depmod may have after d if it had one of those before.
@@ -178,7 +187,7 @@ func (g *reading) read(d *directory, had set) set {
 }
 
 // maxKids bounds the orders that are played. In a directory with more files or
-// directories of one module any file may win, as far as we say.
+// directories of one module any unbeaten file may win, as far as we say.
 const maxKids = 8
 
 func (g *reading) readOne(d *directory, had int) set {
@@ -186,7 +195,7 @@ func (g *reading) readOne(d *directory, had int) set {
 	switch {
 	case d.file >= 0 && had == nothing, d.file >= 0 && !g.rules.keeps(g.files[had], g.files[d.file]):
 		return 1 << d.file
-	case d.file >= 0:
+	case d.file >= 0 || len(kids) == 0:
 		return 1 << had
 	case len(kids) > maxKids:
 		return g.anyOf(d, had)
@@ -203,17 +212,25 @@ func (g *reading) readOne(d *directory, had int) set {
 	return after[len(after)-1]
 }
 
+// anyOf are the unbeaten files of d and the one before.
 func (g *reading) anyOf(d *directory, had int) set {
-	out := set(1<<had) &^ (1 << nothing)
-	var visit func(*directory)
-	visit = func(d *directory) {
-		if d.file >= 0 {
-			out |= 1 << d.file
-		}
-		for _, kid := range d.kids {
-			visit(kid)
-		}
+	files := d.files(nil)
+	if had != nothing {
+		files = append(files, had)
 	}
-	visit(d)
+	var out set
+	for _, i := range g.unbeaten(files) {
+		out |= 1 << i
+	}
 	return out
+}
+
+func (d *directory) files(files []int) []int {
+	if d.file >= 0 {
+		files = append(files, d.file)
+	}
+	for _, kid := range d.kids {
+		files = kid.files(files)
+	}
+	return files
 }

@@ -12,7 +12,7 @@
 //   - The last override line that fits wins. It names one directory, not what
 //     lies below it, and the module as its file is spelled: "-" is not "_".
 //   - External directories are read after the tree. Of each external line only
-//     the first directory counts, and the last line has the highest priority.
+//     the first directory counts.
 //   - An excluded word is the name of a directory, or of a file, at any depth.
 //   - Of two files below the same searched directory (updates/a.ko and
 //     updates/dkms/a.ko) the one that is read last wins, of two that no searched

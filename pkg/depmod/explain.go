@@ -12,12 +12,11 @@ import (
 func (r *rules) explain(winners []*candidate, loser *candidate) Loser {
 	out := Loser{File: loser.shown, To: winners[0].shown, Why: "read before others of its rank are"}
 	for _, w := range winners {
-		if !r.keeps(w, loser) || r.keeps(loser, w) {
-			continue
+		if r.beats(w, loser) {
+			out.To = w.shown
+			out.Why, out.At = r.why(w, loser)
+			return out
 		}
-		out.To = w.shown
-		out.Why, out.At = r.why(w, loser)
-		return out
 	}
 	if strings.HasPrefix(loser.shown, "/") {
 		out.Why = "of equal rank, and external directories are read last"

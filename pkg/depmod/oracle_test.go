@@ -506,6 +506,45 @@ func TestOracleTies(t *testing.T) {
 	}
 }
 
+// TestOracleNeeded lets depmod read the lines by which a file is to win.
+func TestOracleNeeded(t *testing.T) {
+	testkit.Tools(t, "depmod")
+	written, refused := 0, 0
+	for seed := range max(cases(t, 1000)/5, 1) {
+		dir := t.TempDir()
+		s := &scene{rnd: rand.New(rand.NewPCG(uint64(seed), 6)), base: dir + "/base", ext: dir + "/ext"}
+		s.tree(t)
+		s.config(t, dir+"/c1")
+		c, err := Load("", dir+"/c1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree := oracleTree(t, c, s.base)
+		if len(tree.Files) == 0 {
+			continue
+		}
+		want := s.pick(tree.Files...)
+		text, err := c.Needed(tree, dir+"/c1/zz.conf", want)
+		if err != nil {
+			refused++
+			continue
+		}
+		plant(t, dir, "c1/zz.conf: "+text)
+		v := runDepmod(t, "", "-b", s.base, "-C", dir+"/c1", oracleKernel)
+		if got := v.winners[ModuleName(want)]; got != want {
+			t.Fatalf("seed %d: %q does not make %s win, but %s\n%s", seed, text, want, got, describe(c, tree))
+		}
+		if text != "" {
+			written++
+		}
+		os.RemoveAll(dir)
+	}
+	t.Logf("%d files written, %d refused", written, refused)
+	if written == 0 {
+		t.Error("no case needed a line")
+	}
+}
+
 // TestOracleKernels gives depmod regular expressions that were put together at
 // random.
 func TestOracleKernels(t *testing.T) {
@@ -521,10 +560,13 @@ func TestOracleKernels(t *testing.T) {
 	var text strings.Builder
 	var want []bool
 	var exprs []string
-	for len(exprs) < cases(t, 1000)*5 {
+	for len(exprs) < len(kernelTests)+cases(t, 1000)*5 {
 		expr := ""
 		for range 1 + rnd.IntN(7) {
 			expr += parts[rnd.IntN(len(parts))]
+		}
+		if n := len(exprs); n < len(kernelTests) {
+			expr = kernelTests[n].expr
 		}
 		if regexp.MustCompile(`\\[1-9]`).MatchString(expr) {
 			continue // back references

@@ -106,6 +106,9 @@ func (r *rules) keeps(old, new *candidate) bool {
 	return newRank <= oldRank
 }
 
+// beats tells whether a wins over b, whichever depmod finds first.
+func (r *rules) beats(a, b *candidate) bool { return r.keeps(a, b) && !r.keeps(b, a) }
+
 // roots are the directories that depmod reads, in its order.
 func (r *rules) roots() []string {
 	roots := []string{r.dir}

@@ -47,11 +47,9 @@ func NewTree(kver string, paths ...string) *Tree {
 
 // Add adds files, named as for [NewTree].
 func (t *Tree) Add(paths ...string) {
-	prefix := "lib/modules/" + t.Kernel + "/"
 	for _, p := range paths {
-		p = strings.TrimPrefix(strings.TrimPrefix(p, "."), "/")
-		p = strings.TrimPrefix(p, "usr/")
-		if rel, ok := strings.CutPrefix(p, prefix); ok && rel != "" {
+		p = strings.TrimPrefix(path.Clean("/"+p), "/usr")
+		if rel, ok := strings.CutPrefix(p, "/lib/modules/"+t.Kernel+"/"); ok {
 			t.Files = append(t.Files, rel)
 		}
 	}
