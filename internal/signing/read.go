@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+
+package signing
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/gokms/gokms/pkg/control"
+	"github.com/gokms/gokms/pkg/debfile"
+	"github.com/gokms/gokms/pkg/kmod"
+)
+
+// deb is a package to be signed.
+type deb struct {
+	*debfile.Reader
+	path                string
+	name, version, arch string
+	sha256              string
+	modules             []module
+}
+
+// module is one module of a package.
+type module struct {
+	member      string // path in the package
+	file        string // the same without the suffix of the compression
+	kernel      string
+	compression kmod.Compression
+	content     []byte // uncompressed
+}
+
+// openDeb reads a package with its modules.
+func openDeb(path string, p Programs) (*deb, error) {
+	sum, err := fileSHA256(path)
+	if err != nil {
+		return nil, err
+	}
+	r, err := debfile.OpenWith(path, p.reader())
+	if err != nil {
+		return nil, err
+	}
+	c := r.Control()
+	d := &deb{Reader: r, path: path, name: c.Get("Package"), version: c.Get("Version"), arch: c.Get("Architecture"), sha256: sum}
+	if err = control.ValidPackageName(d.name); err != nil {
+		err = d.errorf("", "%w", err)
+	} else {
+		err = d.readModules(p)
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return d, nil
+}
+
+func (d *deb) readModules(p Programs) error {
+	err := d.Walk(func(e debfile.Entry, content io.Reader) error {
+		kernel := kernelOf(e.Path)
+		if kernel == "" || !e.Mode.IsRegular() {
+			return nil
+		}
+		if e.Link != "" {
+			return d.errorf(e.Path, "module is a hard link")
+		}
+		packed, err := io.ReadAll(content)
+		if err != nil {
+			return err
+		}
+		m := module{member: e.Path, file: plainName(e.Path), kernel: kernel}
+		m.content, m.compression, err = p.kmod().Unpack(bytes.NewReader(packed), int64(len(packed)), e.Path)
+		if err != nil {
+			return &Error{Deb: d.path, Err: err}
+		}
+		if m.member != m.file+m.compression.Ext() {
+			return d.errorf(e.Path, "is compressed otherwise than its name says")
+		}
+		d.modules = append(d.modules, m)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(d.modules) == 0 && !d.hasDebugSymbols() {
+		return d.errorf("", "has no module to sign")
+	}
+	return nil
+}
+
+// hasDebugSymbols says whether d is a package of debug symbols, which has
+// nothing to sign but goes with the one that has.
+func (d *deb) hasDebugSymbols() bool { return strings.HasSuffix(d.name, "-dbgsym") }
+
+func (d *deb) errorf(member, format string, args ...any) *Error {
+	return &Error{Deb: d.path, Member: member, Err: fmt.Errorf(format, args...)}
+}
+
+// unsigned refuses a module that has a signature.
+func (d *deb) unsigned(m module) error {
+	before, signature, err := kmod.SplitSignature(m.content)
+	if err != nil || signature == nil && len(before) == len(m.content) {
+		return wrap(d, m, err)
+	}
+	e := d.errorf(m.member, "is signed already")
+	if p, err := kmod.ParsePKCS7(signature); err == nil {
+		e = d.errorf(m.member, "is signed already: by %q, key %s", p.Issuer, p.Key())
+	}
+	e.Cure = "take the packages that gokms-mkbmdeb made without --sign-key"
+	return e
+}
+
+func wrap(d *deb, m module, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Deb: d.path, Member: m.member, Err: err}
+}
+
+// openDebs reads all packages, each of which must be another one.
+func openDebs(paths []string, p Programs) (_ []*deb, err error) {
+	var debs []*deb
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, closeDebs(debs))
+		}
+	}()
+	seen := map[string]string{}
+	for _, path := range paths {
+		d, err := openDeb(path, p)
+		if err != nil {
+			return nil, err
+		}
+		debs = append(debs, d)
+		if seen[d.name] != "" {
+			return nil, d.errorf("", "is the package %s, as %s is", d.name, seen[d.name])
+		}
+		seen[d.name] = path
+	}
+	return debs, nil
+}
+
+func closeDebs(debs []*deb) error {
+	var errs []error
+	for _, d := range debs {
+		errs = append(errs, d.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func fileSHA256(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+
+package signing
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gokms/gokms/pkg/control"
+	"github.com/gokms/gokms/pkg/debfile"
+)
+
+// exactRelation is "NAME (= VERSION)" in four parts, of which the first and
+// third are these.
+var exactRelation = regexp.MustCompile(`([a-z0-9][-a-z0-9+.]+)((?::[a-z0-9-]+)?\s*\(\s*=\s*)([^\s()]+)(\s*\))`)
+
+// setSource sets the field Source, behind Package if it is new.
+func setSource(s *control.Stanza, value string) {
+	if _, there := s.Lookup("Source"); there {
+		s.Set("Source", value)
+		return
+	}
+	i := slices.IndexFunc(s.Fields, func(f control.Field) bool { return strings.EqualFold(f.Name, "Package") })
+	s.Fields = slices.Insert(s.Fields, i+1, control.Field{Name: "Source", Value: value})
+}
+
+// repack writes d to file, under another control stanza and with other content
+// of some modules, which are compressed as they were.
+func (j *job) repack(ctx context.Context, d *deb, stanza control.Stanza, signed map[string][]byte, file string) error {
+	dir, err := os.MkdirTemp(j.tmp, ".content-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	compression, err := memberCompression(d.path)
+	if err != nil {
+		return err
+	}
+	p := &debfile.Package{Control: stanza, Scripts: d.ControlFiles(), Compression: compression}
+	delete(p.Scripts, "md5sums")
+	err = d.Walk(func(e debfile.Entry, content io.Reader) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if e.Path == "." {
+			p.ModTime = e.ModTime
+			return nil
+		}
+		if e.Link != "" {
+			return fmt.Errorf("%s: is a hard link, which cannot be written", e.Path)
+		}
+		if data := signed[e.Path]; data != nil {
+			packed, err := j.kmod().Pack(ctx, data, d.module(e.Path).compression)
+			if err != nil {
+				return fmt.Errorf("%s: %w", e.Path, err)
+			}
+			content, e.Size = bytes.NewReader(packed), int64(len(packed))
+		}
+		f, err := spool(filepath.Join(dir, strconv.Itoa(len(p.Files))), e, content)
+		p.Files = append(p.Files, f)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if p.ModTime.Equal(time.Time{}) {
+		return errors.New("has no entry for the top directory, which tells its time")
+	}
+	return debfile.WriteFile(file, p, &debfile.Options{Run: j.Run, TempDir: j.tmp})
+}
+
+func (d *deb) module(member string) module {
+	return d.modules[slices.IndexFunc(d.modules, func(m module) bool { return m.member == member })]
+}
+
+// spool is e as it will be written, its content in the file path.
+func spool(path string, e debfile.Entry, content io.Reader) (debfile.File, error) {
+	f := e.File
+	if !f.Mode.IsRegular() {
+		return f, nil
+	}
+	f.Open = func() (io.ReadCloser, error) { return os.Open(path) }
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return f, err
+	}
+	_, err = io.Copy(out, content)
+	return f, errors.Join(err, out.Close())
+}
+
+// memberCompression is how the members of the .deb at path are compressed: the
+// second one, control.tar, tells.
+func memberCompression(path string) (debfile.Compression, error) {
+	const name = len("!<arch>\n") + 60 + len("2.0\n") // behind debian-binary
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	head := make([]byte, name+16)
+	if _, err := io.ReadFull(f, head); err != nil {
+		return "", err
+	}
+	switch member := strings.TrimRight(string(head[name:]), " /"); member {
+	case "control.tar":
+		return debfile.None, nil
+	case "control.tar.gz":
+		return debfile.Gzip, nil
+	case "control.tar.xz":
+		return debfile.XZ, nil
+	case "control.tar.zst":
+		return debfile.Zstd, nil
+	default:
+		return "", fmt.Errorf("second member is %q, not control.tar", member)
+	}
+}
