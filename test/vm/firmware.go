@@ -3,13 +3,10 @@
 package vm
 
 import (
-	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf16"
@@ -21,15 +18,16 @@ type Firmware struct {
 	Vars []byte // its variables; each boot begins with these
 }
 
-// firmwareFiles are Debian's builds (packages ovmf and qemu-efi-aarch64), both
-// with Secure Boot and without keys.
+// firmwareFiles are those of Debian's package ovmf, with Secure Boot and without
+// keys. That of qemu-efi-aarch64 has no store yet that variables could be put
+// into.
 var firmwareFiles = map[string][2]string{
 	"amd64": {"/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"},
-	"arm64": {"/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"},
 }
 
 // OpenFirmware returns the UEFI of an architecture whose db holds the
-// certificates (DER), and no other keys: Secure Boot is off.
+// certificates (DER), and no other keys: Secure Boot is off. Debian's kernels
+// take modules that are signed with the keys of db all the same.
 func OpenFirmware(arch string, db ...[]byte) (*Firmware, error) {
 	files, known := firmwareFiles[arch]
 	if !known {
@@ -56,13 +54,6 @@ func (f *Firmware) EnableSecureBoot(cert []byte) error {
 		}
 	}
 	return nil
-}
-
-// SignImage signs a kernel image for Secure Boot: key and certificate are PEM
-// files, out is written.
-func SignImage(ctx context.Context, image, key, cert, out string) error {
-	_, err := output(nil, filepath.Dir(out), exec.CommandContext(ctx, "sbsign", "--key", key, "--cert", cert, "--output", out, image))
-	return err
 }
 
 // guid is one of UEFI's, as it is written in its specification.

@@ -88,7 +88,11 @@ const (
 	Ended    = "ended"    // all steps have; the guest powers off
 )
 
-// Message is a line of JSON from the guest.
+// MessageStart begins each [Message], a line of JSON: what else there is on the
+// line was written by firmware.
+const MessageStart = "\x1e"
+
+// Message is what the guest tells.
 type Message struct {
 	Kind    string   `json:"kind"`
 	Step    int      `json:"step,omitempty"` // index into the job's steps

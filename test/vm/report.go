@@ -43,8 +43,9 @@ type Report struct {
 const taintDie = 1 << 7
 
 var (
-	troubleRE = regexp.MustCompile(`Kernel panic - |Oops: |BUG: |kernel BUG at |WARNING: |general protection fault|Unable to handle kernel|Internal error: |soft lockup|hung_task|blocked for more than|Call [Tt]race:`)
-	oopsRE    = regexp.MustCompile(`Oops: |BUG: |kernel BUG at |general protection fault|Unable to handle kernel|Internal error: `)
+	// Oopses are numbered: "Oops: 0000 [#1] PREEMPT SMP".
+	oopsRE    = regexp.MustCompile(`\[#[0-9]+\]|BUG: |kernel BUG at |Unable to handle kernel|Internal error: `)
+	troubleRE = regexp.MustCompile(oopsRE.String() + `|Kernel panic - |WARNING: |blocked for more than|Call [Tt]race:`)
 	timeRE    = regexp.MustCompile(`^\[ *[0-9.]+\] `)
 )
 
@@ -99,6 +100,10 @@ func (w *receiver) Write(p []byte) (int, error) {
 			return len(p), nil
 		}
 		w.partial = rest
+		_, line, found = bytes.Cut(line, []byte(MessageStart))
+		if !found {
+			continue
+		}
 		if err := w.message(line); err != nil && w.err == nil {
 			w.err = fmt.Errorf("message of the guest: %w", err)
 		}

@@ -149,7 +149,7 @@ func (g *guest) write(m vm.Message) error {
 	if err != nil {
 		return err
 	}
-	_, err = g.report.Write(append(line, '\n'))
+	_, err = fmt.Fprintf(g.report, "%s%s\n", vm.MessageStart, line)
 	return err
 }
 
