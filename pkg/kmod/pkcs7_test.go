@@ -264,3 +264,19 @@ func FuzzParsePKCS7(f *testing.F) {
 		}
 	})
 }
+
+func FuzzSplitSignature(f *testing.F) {
+	f.Add(AppendSignature(someModule, []byte("signature")))
+	f.Add(AppendSignature(AppendSignature(nil, nil), nil))
+	f.Add(someModule)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		module, der, err := SplitSignature(data)
+		switch {
+		case err != nil:
+		case der == nil && !bytes.Equal(module, data):
+			t.Fatal("unsigned, but shorter")
+		case der != nil && !bytes.Equal(AppendSignature(module, der), data):
+			t.Fatalf("%x and %x do not make %x", module, der, data)
+		}
+	})
+}

@@ -98,7 +98,8 @@ func parseSigned(data []byte) ([]byte, *PKCS7, error) {
 
 // VerifySigned verifies an uncompressed module with its signature: by the key
 // of cert, over the hash that the kernel's configuration names. An error is
-// [ErrUnsigned], a [*SignatureError] or one of the form.
+// [ErrUnsigned], a [*SignatureError] or one of the form; with a SignatureError
+// the signature is returned as well, for who wants to show it.
 func VerifySigned(data []byte, cert *x509.Certificate, hash string) (*PKCS7, error) {
 	module, p, err := parseSigned(data)
 	if err != nil {
