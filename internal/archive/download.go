@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // download fetches a package into dir, which is empty, and returns the path of
@@ -33,6 +35,9 @@ func (a *Archive) download(ctx context.Context, from *lists, p Package, dir stri
 	if len(debs) != 1 {
 		return "", fmt.Errorf("download %s %s: apt-get left %d files", p.Name, p.Version, len(debs))
 	}
+	if err := checkRoom(debs[0], p.Size); err != nil {
+		return "", a.cacheError(err)
+	}
 	sum, err := sumFile(debs[0])
 	if err != nil {
 		return "", err
@@ -41,6 +46,23 @@ func (a *Archive) download(ctx context.Context, from *lists, p Package, dir stri
 		return "", &HashError{Package: p.Name, Version: p.Version, Want: p.SHA256, Got: sum}
 	}
 	return debs[0], nil
+}
+
+// checkRoom wants a file that came out too small to have had room: apt says
+// nothing where it cannot copy a package of a file: source.
+func checkRoom(path string, size int64) error {
+	info, err := os.Stat(path)
+	if err != nil || info.Size() >= size {
+		return err
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(path, &fs); err != nil {
+		return &os.PathError{Op: "statfs", Path: path, Err: err}
+	}
+	if int64(fs.Bavail)*int64(fs.Bsize) < size-info.Size() {
+		return &os.PathError{Op: "write", Path: path, Err: unix.ENOSPC}
+	}
+	return nil
 }
 
 var globRE = regexp.MustCompile(`[][*?\\]`)

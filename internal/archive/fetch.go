@@ -128,7 +128,7 @@ func (a *Archive) noSuch(ctx context.Context, l *lists, name string) error {
 	if suffix := "-dkms"; strings.HasSuffix(name, suffix) {
 		names = slices.DeleteFunc(names, func(n string) bool { return !strings.HasSuffix(n, suffix) })
 	}
-	return &NoMatchError{Glob: name, Arch: a.arch, Near: nearest(name, names), Err: l.err}
+	return &NoMatchError{Glob: name, Arch: a.arch, Near: nearest(name, names), Err: l.updateErr()}
 }
 
 // fetch resolves and fetches, without a look at what kernels are cached.

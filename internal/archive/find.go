@@ -3,6 +3,7 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -51,17 +52,22 @@ func (a *Archive) Find(ctx context.Context, glob string) ([]Package, error) {
 		return nil, err
 	}
 	names = slices.DeleteFunc(names, isShared)
-	return nil, &NoMatchError{Glob: glob, Arch: a.arch, Near: nearest(glob, names), Err: l.err}
+	return nil, &NoMatchError{Glob: glob, Arch: a.arch, Near: nearest(glob, names), Err: l.updateErr()}
 }
 
 func (a *Archive) find(ctx context.Context, l *lists, glob string) ([]Package, error) {
-	names, err := l.names(ctx, headersPrefix)
+	names, err := l.names(ctx, "linux-")
 	if err != nil {
+		return nil, err
+	}
+	// What the matching ones depend on is asked for in the same call.
+	names = slices.DeleteFunc(names, func(name string) bool { return partOf(name) == other })
+	if _, err := l.candidates(ctx, names); err != nil {
 		return nil, err
 	}
 	names = slices.DeleteFunc(names, func(name string) bool {
 		ok, _ := path.Match(glob, name) // a good pattern
-		return !ok
+		return !ok || !strings.HasPrefix(name, headersPrefix)
 	})
 	kernels := map[string]Package{}
 	if err := a.kernels(ctx, l, names, kernels); err != nil {
@@ -157,7 +163,7 @@ func headerRelations(packages map[string]Package) (relationsOf, error) {
 const maxNear = 5
 
 // nearest returns the names most like glob, the best first; of those equally
-// alike the newest kernel.
+// alike the shortest, which have no flavour, then the newest kernel.
 func nearest(glob string, names []string) []string {
 	far := map[string]int{}
 	for _, name := range names {
@@ -166,10 +172,7 @@ func nearest(glob string, names []string) []string {
 		}
 	}
 	near := slices.SortedFunc(maps.Keys(far), func(x, y string) int {
-		if far[x] != far[y] {
-			return far[x] - far[y]
-		}
-		return compareReleases(y, x)
+		return cmp.Or(far[x]-far[y], len(x)-len(y), compareReleases(y, x))
 	})
 	return near[:min(len(near), maxNear)]
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gokms/gokms/pkg/version"
 	"golang.org/x/sys/unix"
@@ -201,6 +202,7 @@ func syncDisk(dir string) error {
 // sweep removes what killed processes left, once.
 func (a *Archive) sweep() {
 	a.swept.Do(func() {
+		a.sweepFiles()
 		tmp := filepath.Join(a.o.CacheDir, "tmp")
 		files, err := os.ReadDir(tmp)
 		if err != nil {
@@ -220,6 +222,21 @@ func (a *Archive) sweep() {
 	})
 }
 
+// sweepFiles removes files that nobody can be writing any more.
+func (a *Archive) sweepFiles() {
+	for _, dir := range []string{"kernels", "apt"} {
+		files, err := filepath.Glob(filepath.Join(quoteGlob(a.o.CacheDir), dir, "*", ".new-*"))
+		if err != nil {
+			return
+		}
+		for _, f := range files {
+			if info, err := os.Stat(f); err == nil && a.o.Now().Sub(info.ModTime()) > time.Hour {
+				os.Remove(f)
+			}
+		}
+	}
+}
+
 // makeDirs makes directories of the cache. Builds run as other users: they are
 // readable by all, whatever the umask.
 func (a *Archive) makeDirs(dirs ...string) error {
@@ -228,7 +245,7 @@ func (a *Archive) makeDirs(dirs ...string) error {
 	}
 	for _, dir := range dirs {
 		if err := a.makeDir(dir); err != nil {
-			return a.cacheError(err)
+			return &CacheError{Dir: a.o.CacheDir, Err: err}
 		}
 	}
 	return nil
