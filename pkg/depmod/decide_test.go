@@ -67,6 +67,8 @@ func TestDecide(t *testing.T) {
 		{"external not searched", "external * /e\nsearch x", "kernel/a.ko /e/a.ko", "kernel/a.ko",
 			"/e/a.ko loses to kernel/a.ko (of equal rank, and external directories are read last)"},
 		{"external of another kernel", "external ^5 /e", "kernel/a.ko /e/a.ko", "kernel/a.ko", "/e/a.ko is not looked at (in no directory that depmod reads)"},
+		{"external beside the tree", "external * /lib/modules/6.1.0-1-t-extra\nsearch extra", "kernel/a.ko /lib/modules/6.1.0-1-t-extra/a.ko", "/lib/modules/6.1.0-1-t-extra/a.ko",
+			"kernel/a.ko loses to /lib/modules/6.1.0-1-t-extra/a.ko (search order: extra before all else, f:2)"},
 		{"endings", "", "kernel/a.ko.gz kernel/a.ko.bz2 kernel/a.KO kernel/.ko kernel/a.ko.zst", "kernel/a.ko.zst", ""},
 		{"names", "", "kernel/a-b.ko updates/a_b.ko.xz extra/a-b.c.ko", "updates/a_b.ko.xz",
 			"extra/a-b.c.ko loses to updates/a_b.ko.xz (search order: updates before built-in, depmod's default)\n" +

@@ -32,10 +32,7 @@ func (r *rules) why(w, loser *candidate) (string, Origin) {
 		}
 	}
 	first, at := r.found(w)
-	second, below := r.found(loser)
-	if at == (Origin{}) {
-		at = below
-	}
+	second, _ := r.found(loser)
 	text := fmt.Sprintf("search order: %s before %s", first, second)
 	if at == (Origin{}) {
 		text += ", " + at.String()

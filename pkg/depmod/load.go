@@ -89,7 +89,7 @@ func (l *loader) list(path string) error {
 		return err
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".") || len(e.Name()) < len("x.conf") || !strings.HasSuffix(e.Name(), ".conf") {
+		if strings.HasPrefix(e.Name(), ".") || !strings.HasSuffix(e.Name(), ".conf") {
 			continue
 		}
 		if err := l.read(strings.TrimSuffix(path, "/") + "/" + e.Name()); err != nil {

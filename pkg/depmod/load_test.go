@@ -134,6 +134,7 @@ func TestWith(t *testing.T) {
 		{[]Source{etc}, lib, "etc"},
 		{[]Source{lib}, etc, "etc"},
 		{[]Source{lib}, Source{"/usr/lib/depmod.d/a.conf", []byte("search new")}, "new"},
+		{[]Source{{"/usr/lib/depmod.d/a.conf", []byte("search old")}}, lib, "lib"},
 		{[]Source{other}, lib, "other lib"},
 		{[]Source{lib}, other, "other lib"},
 	} {

@@ -231,7 +231,7 @@ func (s *scene) line() string {
 	s.many(4, func() {
 		searches = append(searches, s.pick(BuiltIn, BuiltIn, ExternalDirs, s.dir(), s.dir(), s.dir(), "updates/", "kernel/foo", "/"))
 	})
-	switch s.rnd.IntN(16) {
+	switch s.rnd.IntN(18) {
 	case 0, 1, 2, 3:
 		return join(searches...)
 	case 4, 5, 6, 7:
@@ -252,7 +252,8 @@ func (s *scene) line() string {
 	case 14:
 		return s.pick("make_map_files yes", "include x", "Search extra", "searc\\h extra", "nonsense", "search extra\r", "search x\x00y", "search x\xffy")
 	}
-	return s.pick("search", "override foo * extra", "search extra "+BuiltIn, "override foo * updates")
+	return s.pick("search", "search extra "+BuiltIn, "override foo * updates",
+		"search extra\nexternal * "+s.base+"/lib/modules/"+oracleKernel+"-extra")
 }
 
 func (s *scene) text() string {
