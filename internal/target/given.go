@@ -26,7 +26,7 @@ func (f *Finder) given(ctx context.Context) ([]*Kernel, error) {
 	var debs []string
 	var errs []error
 	for _, path := range f.Headers {
-		found, packages, err := f.givenPath(path)
+		found, packages, err := f.givenPath(ctx, path)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("--headers %s: %w", path, err))
 		}
@@ -61,13 +61,16 @@ func (f *Finder) checkGiven(kernels []*Kernel) []error {
 }
 
 // givenPath finds out what one --headers names. Packages are returned as files.
-func (f *Finder) givenPath(path string) (kernels []*Kernel, debs []string, err error) {
+func (f *Finder) givenPath(ctx context.Context, path string) (kernels []*Kernel, debs []string, err error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
 		return nil, nil, cause(err)
 	case !info.IsDir() && strings.HasSuffix(path, ".deb"):
 		return nil, []string{path}, nil
+	case !info.IsDir() && strings.HasSuffix(path, ".json"):
+		kernels, err := f.recorded(ctx, path)
+		return kernels, nil, err
 	case !info.IsDir():
 		return nil, nil, errors.New("neither a directory nor a .deb")
 	case isTree(path):
@@ -123,7 +126,7 @@ func (f *Finder) bareTree(dir string) (*Kernel, error) {
 	if err := l.hostDirs([]string{t.SourceDir}); err != nil {
 		return nil, err
 	}
-	k := &Kernel{Tree: t, Origin: Given, Mounts: l.mounts, Links: l.links}
+	k := &Kernel{Tree: t, Origin: Given, Given: dir, Mounts: l.mounts, Links: l.links}
 	return k, f.complete(k)
 }
 
@@ -151,7 +154,7 @@ func (f *Finder) unpackedRoot(root string) ([]*Kernel, error) {
 	}
 	var kernels []*Kernel
 	for _, t := range trees {
-		k := &Kernel{Tree: t, Origin: Given}
+		k := &Kernel{Tree: t, Origin: Given, Given: root}
 		if err := f.unpacked(k, []string{root}); err != nil {
 			return nil, err
 		}
@@ -275,7 +278,7 @@ func (f *Finder) setKernel(set *archive.Set, origin Origin) (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kernel{Tree: t, Origin: origin, Packages: set.Packages}
+	k := &Kernel{Tree: t, Origin: origin, Packages: set.Packages, Assumed: set.Installed}
 	var roots []string
 	for _, p := range set.Packages {
 		if p.Root != "" {

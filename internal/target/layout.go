@@ -148,7 +148,8 @@ func (l *layout) hostDirs(dirs []string) error {
 			continue
 		}
 		seen[dir] = true
-		if !ofHost(dir) {
+		shown := slices.ContainsFunc(l.mounts, func(m sandbox.Mount) bool { return m.Host == dir })
+		if !shown && !ofHost(dir) {
 			l.mount(dir, dir)
 		}
 		named, err := namedDirs(dir)

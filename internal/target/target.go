@@ -30,6 +30,11 @@ type Kernel struct {
 	*kernel.Tree
 	Origin   Origin
 	Packages []archive.Package // that hold its headers, as far as is known
+	// Assumed are further packages that are needed and that the machine has
+	// installed.
+	Assumed []string
+	// Given is the path of --headers that led to it, if it is no package.
+	Given string
 	// Mounts, Links and Files put its headers where its makefiles expect them.
 	// For installed ones these are the host's own places.
 	Mounts []sandbox.Mount
@@ -51,13 +56,14 @@ type Packages interface {
 	Lookup(release string) (*archive.Set, error)
 	Cached() ([]*archive.Set, error)
 	Fetch(ctx context.Context, headers archive.Package) (*archive.Set, error)
+	FetchExact(ctx context.Context, packages []archive.Package) (*archive.Set, error)
 	Unpack(ctx context.Context, debs []string) (*archive.Set, error)
 }
 
 // Finder finds kernels.
 type Finder struct {
 	ModulesRoot string   // where installed kernels are: /lib/modules
-	Headers     []string // --headers, absolute: header trees, unpacked packages, directories of .debs, .debs
+	Headers     []string // --headers, absolute: header trees, unpacked packages, directories of .debs, .debs, records
 	Arch        string   // Debian architecture; "": the machine's
 	Archive     Packages // nil: none, because of NoArchive
 	NoArchive   error
@@ -66,6 +72,8 @@ type Finder struct {
 	// LookPath finds the compiler and pahole as the build will; nil:
 	// exec.LookPath.
 	LookPath func(string) (string, error)
+	// AdminDir is dpkg's database; "": /var/lib/dpkg.
+	AdminDir string
 	// HostRoot is where the programs and libraries are that builds use; "": /.
 	HostRoot string
 }

@@ -4,17 +4,21 @@ package target
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gokms/gokms/internal/archive"
+	"github.com/gokms/gokms/internal/record"
 	"github.com/gokms/gokms/internal/sandbox"
 )
 
@@ -26,6 +30,7 @@ type fake struct {
 	err      error // of Find and Fetch
 	fetched  []string
 	unpacked [][]string
+	exact    []archive.Package
 }
 
 func (f *fake) Find(_ context.Context, glob string) ([]archive.Package, error) {
@@ -59,6 +64,11 @@ func (f *fake) Cached() ([]*archive.Set, error) { return f.cached, nil }
 func (f *fake) Fetch(_ context.Context, p archive.Package) (*archive.Set, error) {
 	f.fetched = append(f.fetched, p.Name)
 	return set(f.t, strings.TrimPrefix(p.Name, headersPrefix), p.Version), f.err
+}
+
+func (f *fake) FetchExact(_ context.Context, packages []archive.Package) (*archive.Set, error) {
+	f.exact = append(f.exact, packages...)
+	return set(f.t, strings.TrimPrefix(packages[0].Name, headersPrefix), packages[0].Version), f.err
 }
 
 func (f *fake) Unpack(_ context.Context, debs []string) (*archive.Set, error) {
@@ -510,5 +520,122 @@ func TestPrograms(t *testing.T) {
 	f.LookPath = func(string) (string, error) { return "/usr/bin/pahole", nil }
 	if k := find(); len(k.Programs)+len(k.Files) > 0 {
 		t.Errorf("the host has pahole: programs %q, files %v", k.Programs, k.Files)
+	}
+}
+
+// dpkg is a dpkg-query that knows these lines.
+func dpkg(t *testing.T, f *Finder, lines ...string) {
+	f.AdminDir = t.TempDir()
+	f.Run = func(cmd *exec.Cmd) error {
+		if filepath.Base(cmd.Args[0]) != "dpkg-query" {
+			return errors.New("not there")
+		}
+		for _, line := range lines {
+			if name, _, _ := strings.Cut(line, "\t"); slices.Contains(cmd.Args, name) {
+				fmt.Fprintln(cmd.Stdout, line)
+			}
+		}
+		return nil
+	}
+	for _, line := range lines {
+		name, _, _ := strings.Cut(line, "\t")
+		write(t, filepath.Join(f.AdminDir, "info", name+".md5sums"), name)
+	}
+}
+
+const (
+	flavourLine = "linux-headers-6.1.0-1-amd64\t6.1-1\tamd64\tlinux\t6.1-1\tlinux-headers-common (= 6.1-1), linux-kbuild-6.1, linux-compiler-gcc-12-x86"
+	commonLine  = "linux-headers-common\t6.1-1\tall\tlinux\t6.1-1\t"
+	kbuildLine  = "linux-kbuild-6.1\t6.1-1\tamd64\tlinux\t6.1-1\tlibc6"
+)
+
+func TestIdentify(t *testing.T) {
+	f, _ := newFinder(t)
+	dpkg(t, f, flavourLine, commonLine, kbuildLine)
+	kernels, err := f.Find(t.Context(), []string{"6.1.0-1-amd64", "6.1.0-2-amd64"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	headers := func(k *Kernel) string {
+		r, err := f.Identify(t.Context(), k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, h := range r.Headers {
+			all = append(all, fmt.Sprintf("%s %s %.8s|%.8s", h.Name, h.Version, h.SHA256, h.MD5Sums))
+		}
+		for _, tree := range r.Trees {
+			all = append(all, fmt.Sprintf("%s %d", strings.ReplaceAll(tree.Path, f.ModulesRoot, "ROOT"), len(tree.SHA256)))
+		}
+		return r.Origin + ": " + strings.Join(all, ", ")
+	}
+	// Of no package, as its root is not the system's.
+	if got, want := headers(kernels[0]), "installed: ROOT/6.1.0-1-amd64/build 64"; got != want {
+		t.Errorf("a tree: %q; want %q", got, want)
+	}
+	kernels[0].Packages = []archive.Package{{Name: "linux-headers-6.1.0-1-amd64"}}
+	want := "installed: linux-headers-6.1.0-1-amd64 6.1-1 |12090395, linux-headers-common 6.1-1 |790c6765, linux-kbuild-6.1 6.1-1 |91fc4a99"
+	if got := headers(kernels[0]); got != want {
+		t.Errorf("installed packages: %q; want %q", got, want)
+	}
+	kernels[1].Packages, kernels[1].Assumed = kernels[1].Packages[:1], []string{"linux-kbuild-6.1"}
+	if got, want := headers(kernels[1]), "cached: linux-headers-6.1.0-2-amd64 6.1.1-1 6.1.0-2-|, linux-kbuild-6.1 6.1-1 |91fc4a99"; got != want {
+		t.Errorf("cached packages: %q; want %q", got, want)
+	}
+}
+
+// TestRecorded takes kernels from a record.
+func TestRecorded(t *testing.T) {
+	sum := strings.Repeat("0", 64)
+	kbuildSum := fmt.Sprintf("%x", sha256.Sum256([]byte("linux-kbuild-6.1")))
+	for _, tt := range []struct {
+		name          string
+		kbuild        record.Headers
+		lines         []string
+		want, err     string
+		withoutHashes bool
+	}{
+		{name: "fetched", want: "6.1.0-1-amd64 given"},
+		{name: "with one installed", kbuild: record.Headers{Package: archive.Package{Name: "linux-kbuild-6.1", Version: "6.1-1"}, MD5Sums: kbuildSum},
+			lines: []string{kbuildLine}, want: "6.1.0-1-amd64 given"},
+		{name: "installed", withoutHashes: true, lines: []string{flavourLine}, want: "6.1.0-1-amd64 installed"},
+		{name: "not installed", withoutHashes: true, err: "--headers FILE: package linux-headers-6.1.0-1-amd64 is not installed; it was, in version 6.1-1"},
+		{name: "another version", kbuild: record.Headers{Package: archive.Package{Name: "linux-kbuild-6.1", Version: "6.0-1"}, MD5Sums: kbuildSum},
+			lines: []string{kbuildLine}, err: "--headers FILE: package linux-kbuild-6.1 is installed in version 6.1-1; it was 6.0-1"},
+		{name: "other files", kbuild: record.Headers{Package: archive.Package{Name: "linux-kbuild-6.1", Version: "6.1-1"}, MD5Sums: sum},
+			lines: []string{kbuildLine}, err: "--headers FILE: package linux-kbuild-6.1 6.1-1 is installed with other files than it was"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f, a := newFinder(t)
+			dpkg(t, f, tt.lines...)
+			h := record.Headers{Package: archive.Package{Name: "linux-headers-6.1.0-1-amd64", Version: "6.1-1", SHA256: sum}}
+			if tt.withoutHashes {
+				h.SHA256, h.MD5Sums = "", fmt.Sprintf("%x", sha256.Sum256([]byte(h.Name)))
+			}
+			r := &record.Record{
+				Format: record.Format, Sources: []record.Source{{SHA256: sum}}, Packages: []record.Package{{File: "x", SHA256: sum}},
+				Kernels: []record.Kernel{{Release: "6.1.0-1-amd64", Headers: []record.Headers{h}}},
+			}
+			if tt.kbuild.Name != "" {
+				r.Kernels[0].Headers = append(r.Kernels[0].Headers, tt.kbuild)
+			}
+			file := filepath.Join(t.TempDir(), "record.json")
+			if err := record.Write(file, r); err != nil {
+				t.Fatal(err)
+			}
+			f.Headers = []string{file}
+			kernels, err := f.Find(t.Context(), nil)
+			text := ""
+			if err != nil {
+				text = strings.ReplaceAll(err.Error(), file, "FILE")
+			}
+			if found(kernels) != tt.want || text != tt.err {
+				t.Errorf("found %q, error %q; want %q, %q", found(kernels), text, tt.want, tt.err)
+			}
+			if fetched := !tt.withoutHashes && tt.err == ""; fetched != (len(a.exact) == 1) {
+				t.Errorf("fetched %v", a.exact)
+			}
+		})
 	}
 }

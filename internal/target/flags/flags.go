@@ -22,10 +22,16 @@ import (
 
 // Flags are the definitions.
 func Flags() []ucli.Flag {
-	return []ucli.Flag{
+	return append(ArchiveFlags(),
 		&ucli.StringFlag{Name: "modules-root", Value: "/lib/modules", Usage: "find installed kernels below `DIR`"},
 		&ucli.StringSliceFlag{Name: "headers", Usage: "take kernels from `PATH`, a tree or packages of headers; repeatable"},
 		&ucli.StringFlag{Name: "arch", Aliases: []string{"a"}, Usage: "kernels of the Debian architecture `ARCH`"},
+	)
+}
+
+// ArchiveFlags are those of Flags that say how the archive is asked.
+func ArchiveFlags() []ucli.Flag {
+	return []ucli.Flag{
 		&ucli.BoolFlag{Name: "offline", Usage: "do not ask the package archive"},
 		&ucli.StringFlag{Name: "cache-dir", Usage: "keep what is fetched in `DIR`"},
 		&ucli.StringSliceFlag{Name: "apt-options", Usage: "give `OPTIONS` to every apt command; repeatable"},
@@ -38,9 +44,10 @@ type Options struct {
 	Headers     []string // absolute
 	Arch        string   // "": the machine's
 	Offline     bool
-	Apt         []string
-	CacheDir    string // absolute; "": there is none
-	NoCache     error  // why there is none
+	Apt         []string // words
+	AptTexts    []string // as given
+	CacheDir    string   // absolute; "": there is none
+	NoCache     error    // why there is none
 
 	// Warn is told what goes wrong without being the end; nil: no one is.
 	Warn func(error)
@@ -69,7 +76,8 @@ func New(c *ucli.Context, env *cli.Env) (*Options, error) {
 	if o.Arch != "" && !archRE.MatchString(o.Arch) {
 		errs = append(errs, fmt.Errorf("--arch %q: want a Debian architecture such as arm64", o.Arch))
 	}
-	for _, text := range c.StringSlice("apt-options") {
+	o.AptTexts = c.StringSlice("apt-options")
+	for _, text := range o.AptTexts {
 		words, err := aptWords(text)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("--apt-options %q: %w", text, err))
