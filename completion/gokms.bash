@@ -2,9 +2,11 @@
 # Completion of gokms's command line, for bash.
 
 _gokms() {
-	local verbs=(help kernels)
+	local verbs=(help kernels rebuild)
 	local kernels_flags=(--help --json --offline --quiet --verbose)
 	local kernels_valued=(--apt-options --arch --cache-dir --headers --modules-root)
+	local rebuild_flags=(--help --offline --quiet --verbose)
+	local rebuild_valued=(--apt-options --cache-dir --output --source)
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
 	# bash takes "--output=DIR" for three words.
 	if [[ $current == = ]]; then
@@ -20,14 +22,18 @@ _gokms() {
 	case $verb in
 	help) _gokms_offer "${verbs[@]}" ;;
 	kernels) _gokms_verb "${kernels_flags[@]}" "${kernels_valued[@]}" ;;
+	rebuild)
+		_gokms_verb "${rebuild_flags[@]}" "${rebuild_valued[@]}"
+		[[ $current == -* || $previous == -* && $previous != -[qv] ]] || _gokms_paths -f
+		;;
 	esac
 }
 
 # _gokms_verb OPTION... completes the command line of a verb with these options.
 _gokms_verb() {
 	case $previous in
-	--cache-dir | --modules-root) _gokms_paths -d ;;
-	--headers)
+	-o | --output | --cache-dir | --modules-root) _gokms_paths -d ;;
+	--headers | --source)
 		_gokms_paths -d
 		_gokms_paths -f -X '!*.deb'
 		;;

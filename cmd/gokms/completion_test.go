@@ -87,6 +87,10 @@ func TestCompletion(t *testing.T) {
 		{"kernels -a arm", "arm64|armhf"},
 		{"kernels --apt-options x", ""},
 		{"kernels x", ""},
+		{"rebuild ", "headers|linux-headers-6.1_1_amd64.deb|notes.txt"},
+		{"rebuild -q n", "notes.txt"},
+		{"rebuild --source h", "headers"},
+		{"rebuild -o ", "headers"},
 		{"unknown -", ""},
 	} {
 		if got := complete(t, dir, tt.line); got != tt.want {

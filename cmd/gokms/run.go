@@ -28,7 +28,7 @@ type verb struct {
 
 // verbs are all there are, in the order of --help.
 func verbs() []verb {
-	return []verb{kernelsVerb()}
+	return []verb{kernelsVerb(), rebuildVerb()}
 }
 
 // run is the command: it takes the verb from env.Args and leaves it the rest.
