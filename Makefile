@@ -13,10 +13,10 @@ GO_FILES := $(shell find cmd internal pkg -name '*.go') go.mod go.sum
 MAN_PAGES := $(patsubst doc/%.scd,$(MAN)/%,$(wildcard doc/*.scd))
 
 # What building modules takes, and what the tests compare with.
-BUILD_PACKAGES := linux-headers-$(ARCH) build-essential xz-utils patch
+BUILD_PACKAGES := linux-headers-$(ARCH) build-essential bubblewrap xz-utils patch
 TEST_PACKAGES := $(BUILD_PACKAGES) debhelper dh-dkms dkms dctrl-tools dpkg-dev fakeroot kmod lintian llvm zstd \
 	gawk libelf-dev libxtables-dev scdoc man-db
-ACCEPTANCE_PACKAGES := $(TEST_PACKAGES) mmdebstrap
+ACCEPTANCE_PACKAGES := $(TEST_PACKAGES) mmdebstrap diffoscope-minimal
 DEB_PACKAGES := build-essential debhelper scdoc lintian
 BENCH_PACKAGES := $(TEST_PACKAGES) jq
 
@@ -52,7 +52,9 @@ $(MAN)/%: doc/%.scd
 install: all $(MAN_PAGES) ## install commands, man pages, completion (PREFIX=/usr/local)
 	install -D -t $(DESTDIR)$(PREFIX)/bin $(foreach c,$(COMMANDS),$(call binary,$c))
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(MAN_PAGES)
-	install -D -m 644 completion/gokms-mkbmdeb.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/gokms-mkbmdeb
+	for c in $(basename $(notdir $(wildcard completion/*.bash))); do \
+		install -D -m 644 completion/$$c.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$c || exit; \
+	done
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/perl5/Debian/Debhelper/Sequence debhelper/perl5/Debian/Debhelper/Sequence/*
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/debhelper/autoscripts debhelper/autoscripts/*
 

@@ -2,10 +2,10 @@
 # Completion of gokms-mkbmdeb's command line, for bash.
 
 _gokms_mkbmdeb() {
-	local flags=(--coexist --help --json --keep-build --no-act --quiet --verbose --version)
-	local valued=(--compression --copyright --dest-dir --directive --jobs --kernel --log-dir --maintainer
-		--modules-root --name --output --overrides --package-version --provides --revision --source-dir
-		--source-tree)
+	local flags=(--coexist --help --json --keep-build --no-act --offline --quiet --verbose --version)
+	local valued=(--apt-options --arch --cache-dir --compression --copyright --dest-dir --directive --headers
+		--jobs --kernel --log-dir --maintainer --memory --modules-root --name --output --overrides
+		--package-version --provides --revision --sandbox --source-dir --source-tree --timeout)
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
 	# bash takes "--output=DIR" for three words.
 	if [[ $current == = ]]; then
@@ -16,10 +16,11 @@ _gokms_mkbmdeb() {
 	COMPREPLY=()
 	case $previous in
 	-k | --kernel) _gokms_kernels ;;
-	-o | --output | --log-dir | --modules-root | --overrides | --source-dir | --source-tree) _gokms_files -d ;;
-	--copyright) _gokms_files -f ;;
+	-o | --output | --cache-dir | --log-dir | --modules-root | --overrides | --source-dir | --source-tree) _gokms_files -d ;;
+	--copyright | --headers) _gokms_files -f ;;
 	--compression) _gokms_words gzip none xz zstd ;;
-	-j | --jobs | --dest-dir | --directive | --maintainer | --name | --package-version | --provides | --revision) ;;
+	--sandbox) _gokms_words auto off on ;;
+	-a | --arch | --apt-options | -j | --jobs | --dest-dir | --directive | --maintainer | --memory | --timeout | --name | --package-version | --provides | --revision) ;;
 	*)
 		if [[ $current == -* ]]; then
 			_gokms_words "${flags[@]}" "${valued[@]}"

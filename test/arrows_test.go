@@ -34,17 +34,19 @@ var arrows = map[string]string{
 	"internal/testkit":   "",
 	"internal/mantest":   "internal/testkit",
 	"pkg/proc":           "",
-	"internal/confeval":  "pkg/proc pkg/dkms pkg/textfile",
+	"internal/confeval":  "internal/sandbox pkg/proc pkg/dkms pkg/textfile",
 	"internal/source":    "pkg/changelog pkg/control pkg/debfile pkg/dkms pkg/version",
 	"internal/debsource": "internal/source pkg/changelog pkg/debhelper pkg/dkms pkg/textfile pkg/version",
-	"internal/cell": "internal/source pkg/bmdeb pkg/changelog pkg/control pkg/debfile pkg/dkms pkg/kbuild pkg/kernel " +
-		"pkg/kmod pkg/textfile",
-	"internal/dhmodules": "internal/cell internal/confeval internal/debsource internal/source pkg/control pkg/debhelper pkg/kernel " +
+	"internal/cell": "internal/confeval internal/sandbox internal/source internal/target pkg/bmdeb pkg/changelog pkg/control " +
+		"pkg/debfile pkg/dkms pkg/kbuild pkg/kernel pkg/kmod pkg/textfile",
+	"internal/dhmodules": "internal/cell internal/confeval internal/debsource internal/source internal/target pkg/control pkg/debhelper " +
 		"pkg/textfile pkg/upload pkg/version",
-	"internal/cli":     "pkg/debhelper",
-	"internal/sandbox": "pkg/proc",
-	"internal/archive": "pkg/control pkg/debfile pkg/proc pkg/textfile pkg/version",
-	"internal/target":  "internal/archive internal/sandbox pkg/control pkg/kernel pkg/version",
+	"internal/cli":          "pkg/debhelper",
+	"internal/sandbox":      "pkg/proc",
+	"internal/signing":      "pkg/control pkg/debfile pkg/kmod pkg/version",
+	"internal/archive":      "pkg/control pkg/debfile pkg/proc pkg/textfile pkg/version",
+	"internal/target":       "internal/archive internal/sandbox pkg/control pkg/debfile pkg/kernel pkg/version",
+	"internal/target/flags": "internal/archive internal/cli internal/target",
 }
 
 func TestArrows(t *testing.T) {

@@ -5,6 +5,7 @@ package main
 // help ends with the line that dh looks for in the program's file: without a
 // debian/PKG.gokms-modules it is not run. debhelper(7) has the form of it.
 const help = `Usage: dh_gokms_modules [debhelper options] [-V[VERSION]] [--destdir=DIR]
+                        [--sandbox=on|off|auto]
 
 Compiles the kernel modules of a source package and adds a binary package
 NAME-modules-KVER for each kernel to what the build yields.
@@ -21,6 +22,8 @@ It acts on packages with a file debian/PKG.gokms-modules:
 
   -V, -VVERSION      as for dh_gokms
       --destdir=DIR  put the packages there
+      --sandbox=MODE build in a sandbox: on, off, or auto (the default), which
+                     means if one can be made
 
 The module sources are staged as dh_gokms installs them. The packages go beside
 the others, or to --destdir, and into debian/files, so that .buildinfo and

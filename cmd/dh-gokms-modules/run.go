@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 
 	"github.com/gokms/gokms/internal/cell"
 	"github.com/gokms/gokms/internal/cli"
@@ -25,15 +26,16 @@ const prog = "dh_gokms_modules"
 // options are those of dh_gokms_modules itself.
 type options struct {
 	destDir string
+	sandbox string
 }
 
 func (o *options) flags() []debhelper.Flag {
-	return []debhelper.Flag{debhelper.String(&o.destDir, "destdir")}
+	return []debhelper.Flag{debhelper.String(&o.destDir, "destdir"), debhelper.String(&o.sandbox, "sandbox")}
 }
 
 // run is the command. The error it returns holds the exit code.
 func run(ctx context.Context, env *cli.Env) error {
-	var o options
+	o := options{sandbox: string(cell.Auto)}
 	return cli.DebhelperProgram{
 		Command: debhelper.Command{Name: prog, Version: cli.Version(), Flags: o.flags()},
 		Help:    help,
@@ -64,6 +66,10 @@ func (c *command) do(ctx context.Context) (err error) {
 	if c.destDir != "" && !filepath.IsAbs(c.destDir) {
 		c.destDir = filepath.Join(c.env.Dir, c.destDir)
 	}
+	if err := cell.Confinement(c.sandbox).Check(); err != nil {
+		return cli.BadInput(err)
+	}
+	confine := sync.OnceValues(func() (bool, error) { return c.confine(ctx) })
 	var batches []*dhmodules.Batch
 	defer func() {
 		for _, b := range batches {
@@ -73,7 +79,8 @@ func (c *command) do(ctx context.Context) (err error) {
 	for _, p := range c.Packages {
 		b, err := dhmodules.Plan(ctx, tree, p, dhmodules.Options{
 			TempDir: c.env.Getenv("TMPDIR"), OS: cli.RunningDistribution(), Run: c.run(), DestDir: c.destDir,
-			Choice: debsource.Choice{Version: c.V},
+			Confine: confine,
+			Choice:  debsource.Choice{Version: c.V},
 		})
 		if err != nil {
 			return err
@@ -83,6 +90,18 @@ func (c *command) do(ctx context.Context) (err error) {
 		}
 	}
 	return c.build(ctx, batches)
+}
+
+// confine finds out whether to build in a sandbox. Build daemons build in a
+// chroot, where there can be none: that is said, and no error.
+func (c *command) confine(ctx context.Context) (bool, error) {
+	mode := cell.Confinement(c.sandbox)
+	sandboxed, err := mode.Decide(ctx, c.env.Run)
+	if err != nil && mode == cell.Auto {
+		c.infof("%v; building without one", err)
+		return false, nil
+	}
+	return sandboxed, err
 }
 
 // build makes all the packages, or leaves none.

@@ -2,6 +2,8 @@
 
 package main
 
+import "github.com/gokms/gokms/internal/target/flags"
+
 // help is the text of --help. The generated one sorts flags by name and breaks
 // their lines badly.
 const help = `Usage: gokms-mkbmdeb [options] -k KVER SOURCE...
@@ -13,14 +15,15 @@ installed.
 
 A SOURCE is
   a directory that holds dkms.conf, or debian/*.dkms and debian/changelog,
-  NAME/VERSION, NAME-VERSION or NAME (the newest) below /usr/src, or
-  a -dkms .deb.
+  NAME/VERSION, NAME-VERSION or NAME (the newest) below /usr/src,
+  a -dkms .deb, or apt:PACKAGE for one of the archive.
 
 Kernels:
   -k, --kernel KVER         build for this kernel release; repeatable
-  -k all                    build for every kernel with headers
-      --modules-root DIR    find kernels below DIR (default: /lib/modules)
-
+  -k all                    build for every installed kernel with headers
+  -k apt:GLOB               build for the kernels of header packages of the
+                            archive, or of a metapackage: apt:linux-headers-ARCH
+` + flags.Describe + `
 Sources:
       --source-tree DIR     find NAME/VERSION below DIR (default: /usr/src)
       --source-dir DIR      take the module's files from DIR
@@ -44,6 +47,15 @@ Packages:
       --dest-dir DIR        install modules to DIR below modules/KVER (default:
                             updates/dkms)
       --compression TYPE    xz, zstd, gzip or none (default: xz)
+
+The build:
+      --sandbox MODE        build in a sandbox, which sees only the programs of
+                            this machine and has no network: on (default), off,
+                            or auto, if one can be made
+      --timeout TIME        end a build that takes longer, such as 90s, 30m or 2h
+                            (default: 2h; 0: never)
+      --memory SIZE         end a build that uses more memory, such as 512M or
+                            4G; needs the sandbox
 
 Running:
   -o, --output DIR          write packages to DIR (default: .)

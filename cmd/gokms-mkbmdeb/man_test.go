@@ -14,7 +14,7 @@ import (
 // ownOptions are the options that the command takes.
 func ownOptions() []mantest.Option {
 	var options []mantest.Option
-	for _, f := range append(flags(), ucli.HelpFlag) {
+	for _, f := range append(commandFlags(), ucli.HelpFlag) {
 		options = append(options, mantest.New(f.(ucli.DocGenerationFlag).TakesValue(), f.Names()...))
 	}
 	return options

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,7 +17,9 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"github.com/gokms/gokms/internal/cell"
 	"github.com/gokms/gokms/internal/cli"
+	"github.com/gokms/gokms/internal/target/flags"
 	"github.com/gokms/gokms/pkg/bmdeb"
 	"github.com/gokms/gokms/pkg/control"
 	"github.com/gokms/gokms/pkg/debfile"
@@ -27,14 +30,14 @@ import (
 
 // options are the command line, checked.
 type options struct {
-	sources     []string
-	kernels     []string
-	modulesRoot string
-	sourceTree  string
-	sourceDir   string
-	output      string
-	logDir      string
-	jobs        int
+	sources    []string
+	kernels    []string
+	places     *flags.Options // where kernels come from
+	sourceTree string
+	sourceDir  string
+	output     string
+	logDir     string
+	jobs       int
 
 	maintainer     string
 	fallbackMaint  string
@@ -50,18 +53,21 @@ type options struct {
 	directives     []string
 	epoch          *time.Time
 
+	sandbox cell.Confinement
+	timeout time.Duration // of a build; 0: none
+	memory  int64         // bytes; 0: no limit
+
 	keepBuild bool
 	json      bool
 	noAct     bool
 	level     cli.Level
 }
 
-func flags() []ucli.Flag {
-	return []ucli.Flag{
-		&ucli.StringSliceFlag{Name: "kernel", Aliases: []string{"k"}, Usage: "build for the kernel release `KVER`; repeatable; \"all\": every kernel with headers"},
+func commandFlags() []ucli.Flag {
+	return append(flags.Flags(),
+		&ucli.StringSliceFlag{Name: "kernel", Aliases: []string{"k"}, Usage: "build for the kernel release `KVER`; repeatable; \"all\": every installed one; apt:GLOB: header packages of the archive"},
 		&ucli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: ".", Usage: "write the packages to `DIR`"},
 		&ucli.StringFlag{Name: "jobs", Aliases: []string{"j"}, Usage: "run `N` compiler jobs at once (default: parallel= of DEB_BUILD_OPTIONS, else the number of CPUs)"},
-		&ucli.StringFlag{Name: "modules-root", Value: "/lib/modules", Usage: "find kernels below `DIR`"},
 		&ucli.StringFlag{Name: "source-tree", Value: "/usr/src", Usage: "find NAME/VERSION below `DIR`"},
 		&ucli.StringFlag{Name: "source-dir", Usage: "take the module's files from `DIR`, not from where the source has them"},
 		&ucli.StringFlag{Name: "name", Usage: "call the packages `NAME`-modules-KVER"},
@@ -76,13 +82,16 @@ func flags() []ucli.Flag {
 		&ucli.StringFlag{Name: "overrides", Usage: "read NAME*.conf files in `DIR` after dkms.conf, as dkms does in /etc/dkms"},
 		&ucli.StringSliceFlag{Name: "directive", Usage: "set a dkms.conf directive after all files: `NAME=VALUE`; repeatable"},
 		&ucli.StringFlag{Name: "log-dir", Usage: "write build logs to `DIR` (default: the output directory)"},
+		&ucli.StringFlag{Name: "sandbox", Value: string(cell.On), Usage: "build in a sandbox: `on|off|auto`"},
+		&ucli.DurationFlag{Name: "timeout", Value: 2 * time.Hour, Usage: "end a build that takes longer than `TIME`, such as 90s, 30m or 2h; 0: never"},
+		&ucli.StringFlag{Name: "memory", Usage: "end a build that uses more memory than `SIZE`, such as 512M or 4G, in the sandbox"},
 		&ucli.BoolFlag{Name: "keep-build", Usage: "keep the build directories and say where they are"},
 		&ucli.BoolFlag{Name: "no-act", Aliases: []string{"n"}, Usage: "print what would be built; build nothing"},
 		&ucli.BoolFlag{Name: "json", Usage: "print results as JSON"},
 		&ucli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "tell each command that is run"},
 		&ucli.BoolFlag{Name: "version", Usage: "print the version"},
 		&ucli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "tell errors only"},
-	}
+	)
 }
 
 // newOptions takes the parsed command line, and from env what it may default to.
@@ -96,23 +105,30 @@ func newOptions(c *ucli.Context, env *cli.Env) (*options, error) {
 		return filepath.Join(env.Dir, p)
 	}
 	o := &options{
-		sources:     c.Args().Slice(),
-		kernels:     c.StringSlice("kernel"),
-		modulesRoot: abs("modules-root"), sourceTree: abs("source-tree"), sourceDir: abs("source-dir"),
+		sources:    c.Args().Slice(),
+		kernels:    c.StringSlice("kernel"),
+		sourceTree: abs("source-tree"), sourceDir: abs("source-dir"),
 		output: abs("output"), logDir: abs("log-dir"), overrides: abs("overrides"),
 		maintainer: c.String("maintainer"), fallbackMaint: fallbackMaintainer(env),
 		name: c.String("name"), packageVersion: c.String("package-version"), revision: c.String("revision"),
 		provides: c.StringSlice("provides"), directives: c.StringSlice("directive"),
 		coexist: c.Bool("coexist"), destDir: c.String("dest-dir"),
 		compression: debfile.Compression(c.String("compression")),
-		keepBuild:   c.Bool("keep-build"), json: c.Bool("json"), noAct: c.Bool("no-act"), level: level(c),
+		sandbox:     cell.Confinement(c.String("sandbox")), timeout: c.Duration("timeout"),
+		keepBuild: c.Bool("keep-build"), json: c.Bool("json"), noAct: c.Bool("no-act"), level: level(c),
 	}
 	var errs []error
 	var err error
+	if o.places, err = flags.New(c, env); err != nil {
+		errs = append(errs, err)
+	}
 	if o.jobs, err = jobs(c, env); err != nil {
 		errs = append(errs, err)
 	}
 	if o.epoch, err = epoch(env); err != nil {
+		errs = append(errs, err)
+	}
+	if o.memory, err = memory(c.String("memory")); err != nil {
 		errs = append(errs, err)
 	}
 	if file := abs("copyright"); file != "" {
@@ -192,6 +208,15 @@ func (o *options) check() []error {
 			bad("%s %s: no such directory", dir[0], dir[1])
 		}
 	}
+	if err := o.sandbox.Check(); err != nil {
+		errs = append(errs, err)
+	}
+	if o.timeout < 0 {
+		bad("--timeout %s: want no negative time", o.timeout)
+	}
+	if o.memory > 0 && o.sandbox == cell.Off {
+		bad("--memory wants a sandbox, which --sandbox=off forbids")
+	}
 	return append(errs, o.checkMaintainer()...)
 }
 
@@ -242,6 +267,24 @@ func count(shown, value string) (int, error) {
 		return 0, fmt.Errorf("%s: want a number of at least 1", shown)
 	}
 	return n, nil
+}
+
+// memory reads a number of bytes with a suffix K, M, G or T, for powers of 1024;
+// "" is 0.
+func memory(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	digits := strings.TrimRight(text, "KMGT")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	shift := 0
+	if unit := text[len(digits):]; unit != "" {
+		shift = 10 * (1 + strings.Index("KMGT", unit))
+	}
+	if err != nil || shift < 0 || shift > 40 || len(text)-len(digits) > 1 || n < 1 || n > math.MaxInt64>>shift {
+		return 0, fmt.Errorf("--memory %s: want a size such as 512M or 4G", text)
+	}
+	return n << shift, nil
 }
 
 // epoch is SOURCE_DATE_EPOCH (reproducible-builds.org), nil where it is unset.

@@ -17,11 +17,11 @@ func parse(t *testing.T, environ []string, args ...string) (*options, error) {
 	t.Helper()
 	var o *options
 	var err error
-	app := &ucli.App{Flags: flags(), HideHelp: true, HideVersion: true, DisableSliceFlagSeparator: true, Action: func(c *ucli.Context) error {
+	app := &ucli.App{Flags: commandFlags(), HideHelp: true, HideVersion: true, DisableSliceFlagSeparator: true, Action: func(c *ucli.Context) error {
 		o, err = newOptions(c, &cli.Env{Environ: environ, Dir: "/work dir"})
 		return nil
 	}}
-	words, normErr := cli.NormalizeArgs(flags(), args)
+	words, normErr := cli.NormalizeArgs(commandFlags(), args)
 	if normErr != nil {
 		t.Fatal(normErr)
 	}
@@ -37,7 +37,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.output != "/work dir" || o.modulesRoot != "/lib/modules" || o.sourceTree != "/usr/src" || o.jobs != runtime.NumCPU() ||
+	if o.output != "/work dir" || o.places.ModulesRoot != "/lib/modules" || o.sourceTree != "/usr/src" || o.jobs != runtime.NumCPU() ||
 		o.compression != "xz" || o.epoch != nil || o.logDir != "" || o.overrides != "" || o.level != cli.Normal {
 		t.Errorf("defaults: %+v", o)
 	}

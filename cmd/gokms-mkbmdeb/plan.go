@@ -14,7 +14,7 @@ import (
 	"github.com/gokms/gokms/internal/cli"
 	"github.com/gokms/gokms/internal/confeval"
 	"github.com/gokms/gokms/internal/source"
-	"github.com/gokms/gokms/pkg/kernel"
+	"github.com/gokms/gokms/internal/target"
 )
 
 // printPlan is --no-act.
@@ -28,7 +28,7 @@ func (c *command) printPlan(cells []*cell.Cell) error {
 		plans = append(plans, d)
 	}
 	if c.json {
-		if err := printJSON(c.env.Stdout, plans); err != nil {
+		if err := cli.WriteJSON(c.env.Stdout, plans); err != nil {
 			return err
 		}
 	} else {
@@ -47,15 +47,16 @@ func (c *command) printPlan(cells []*cell.Cell) error {
 }
 
 // plan resolves all sources for all kernels. All that is wrong is told at once.
-func (c *command) plan(ctx context.Context, trees []*kernel.Tree) ([]*cell.Cell, error) {
-	sources, err := c.resolve(ctx)
+func (c *command) plan(ctx context.Context, kernels []*target.Kernel) ([]*cell.Cell, error) {
+	o := c.cellOptions()
+	sources, err := c.resolve(ctx, o)
 	if err != nil {
 		return nil, err
 	}
 	if err := c.checkOutput(); err != nil {
 		return nil, err
 	}
-	cells, err := cell.PlanEach(ctx, sources, trees, c.cellOptions())
+	cells, err := cell.PlanEach(ctx, sources, kernels, o)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +67,7 @@ func (c *command) plan(ctx context.Context, trees []*kernel.Tree) ([]*cell.Cell,
 }
 
 // resolve finds the sources; two of one name are an error.
-func (c *command) resolve(ctx context.Context) ([]*source.Source, error) {
+func (c *command) resolve(ctx context.Context, o *cell.Options) ([]*source.Source, error) {
 	work := filepath.Join(c.work, "sources")
 	if err := errors.Join(os.Mkdir(work, 0o755), os.Chmod(work, 0o755)); err != nil {
 		return nil, err
@@ -75,9 +76,14 @@ func (c *command) resolve(ctx context.Context) ([]*source.Source, error) {
 	var errs []error
 	byName := map[string]*source.Source{}
 	for _, arg := range c.sources {
+		arg, err := c.fetchSource(ctx, arg)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
 		found, err := source.Resolve(ctx, arg, source.Options{
 			Dir: c.env.Dir, SourceTree: c.sourceTree, SourceDir: c.sourceDir, Maintainer: c.maintainer,
-			Outputs: c.outputs(), WorkDir: work, Eval: confeval.Eval, Run: c.run(),
+			Outputs: c.outputs(), WorkDir: work, Eval: o.EvalSource, Run: c.run(),
 		})
 		if err != nil {
 			errs = append(errs, err)
@@ -153,6 +159,7 @@ func (c *command) cellOptions() *cell.Options {
 		PackageVersion: c.packageVersion, Revision: c.revision, Provides: c.provides, Copyright: c.copyright,
 		Coexist: c.coexist, DestDir: c.destDir, Compression: c.compression, Epoch: c.epoch,
 		OverrideDir: c.overrides, Directives: c.directives, OS: cli.RunningDistribution(),
-		Jobs: c.jobs, Run: c.run(), Now: c.env.Now, Eval: confeval.Eval,
+		Sandboxed: c.sandboxed, Timeout: c.timeout, Memory: c.memory,
+		Jobs: c.jobs, Run: c.run(), Tell: c.tell, Now: c.env.Now, Eval: confeval.EvalIn,
 	}
 }

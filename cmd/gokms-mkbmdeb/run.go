@@ -5,10 +5,8 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +15,6 @@ import (
 	"syscall"
 
 	ucli "github.com/urfave/cli/v2"
-	"mvdan.cc/sh/v3/syntax"
 
 	"github.com/gokms/gokms/internal/cell"
 	"github.com/gokms/gokms/internal/cli"
@@ -29,41 +26,19 @@ const prog = "gokms-mkbmdeb"
 // run is the command: it parses env.Args, does what they say, and tells what
 // went wrong. The error it returns holds the exit code.
 func run(ctx context.Context, env *cli.Env) error {
-	app := &ucli.App{
-		Name:                      prog,
-		HideHelp:                  true,
-		HideVersion:               true, // its -v is our --verbose
-		Flags:                     flags(),
-		Writer:                    env.Stdout,
-		ErrWriter:                 env.Stderr,
-		ExitErrHandler:            func(*ucli.Context, error) {},
-		DisableSliceFlagSeparator: true,
-		OnUsageError:              func(_ *ucli.Context, err error, _ bool) error { return cli.BadInput(err) },
-		Action: func(c *ucli.Context) error {
-			if c.Bool("version") {
-				_, err := fmt.Fprintln(env.Stdout, prog, cli.Version())
-				return err
-			}
-			o, err := newOptions(c, env)
-			if err != nil {
-				return cli.BadInput(err)
-			}
-			return (&command{env: env, options: o, log: cli.NewLog(env.Stderr, prog, o.level)}).do(ctx)
-		},
+	return cli.Program{Name: prog, Help: help, Flags: commandFlags(), Do: do}.Run(ctx, env)
+}
+
+func do(ctx context.Context, c *ucli.Context, env *cli.Env) error {
+	if c.Bool("version") {
+		_, err := fmt.Fprintln(env.Stdout, prog, cli.Version())
+		return err
 	}
-	args, err := cli.NormalizeArgs(app.Flags, env.Args)
-	switch {
-	case err != nil:
-		err = cli.BadInput(cli.WithHint(err, "see "+prog+" --help"))
-	case slices.Contains(args[:slices.Index(args, "--")], "--help"):
-		_, err = fmt.Fprint(env.Stdout, help) // urfave's takes arguments for topics
-	default:
-		err = app.Run(append([]string{prog}, args...))
-	}
+	o, err := newOptions(c, env)
 	if err != nil {
-		cli.NewLog(env.Stderr, prog, cli.Normal).Error(err)
+		return cli.BadInput(err)
 	}
-	return err
+	return (&command{env: env, options: o, log: cli.NewLog(env.Stderr, prog, o.level)}).do(ctx)
 }
 
 // command is one run with its options.
@@ -72,6 +47,8 @@ type command struct {
 	env  *cli.Env
 	log  *cli.Log
 	work string // temporary directory
+
+	sandboxed bool // builds and evaluations are
 
 	started   bool  // a build
 	stdoutErr error // the first of writing there
@@ -82,18 +59,24 @@ func (c *command) do(ctx context.Context) (err error) {
 	if len(c.sources) == 0 {
 		return cli.BadInput(cli.WithHint(errors.New("no SOURCE"), "see "+prog+" --help"))
 	}
-	trees, err := c.trees()
-	if err != nil {
+	kernels, err := c.findKernels(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return cli.Interrupted(ctx)
+	case err != nil:
+		return planError(err)
+	}
+	if err := c.decideSandbox(ctx); err != nil {
 		return cli.BadInput(err)
 	}
 	if err := c.makeWork(); err != nil {
 		return planError(err)
 	}
 	defer func() { err = errors.Join(err, c.tidy()) }()
-	cells, err := c.plan(ctx, trees)
+	cells, err := c.plan(ctx, kernels)
 	switch {
 	case ctx.Err() != nil:
-		return interrupted(ctx)
+		return cli.Interrupted(ctx)
 	case err != nil:
 		return planError(err)
 	}
@@ -107,17 +90,25 @@ func (c *command) do(ctx context.Context) (err error) {
 	return c.build(ctx, cells)
 }
 
+// decideSandbox finds out whether there will be one.
+func (c *command) decideSandbox(ctx context.Context) error {
+	var err error
+	if c.sandboxed, err = c.sandbox.Decide(ctx, c.env.Run); err == nil || c.sandbox == cell.On {
+		return err
+	}
+	if c.memory > 0 {
+		return fmt.Errorf("--memory: %w", err)
+	}
+	c.log.Warn(fmt.Errorf("%w; building without one", err))
+	return nil
+}
+
 // planError is bad input, but for what may work the next time.
 func planError(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EIO) {
 		return err
 	}
 	return cli.BadInput(err)
-}
-
-// interrupted is the error of a run that a signal ended.
-func interrupted(ctx context.Context) error {
-	return fmt.Errorf("interrupted: %w", context.Cause(ctx))
 }
 
 // makeWork makes the temporary directory. What root evaluates is evaluated as
@@ -157,12 +148,16 @@ func (c *command) run() func(*exec.Cmd) error {
 	if run == nil {
 		run = (*exec.Cmd).Run
 	}
-	if c.level < cli.Verbose {
-		return run
-	}
 	return func(cmd *exec.Cmd) error {
-		c.log.Debugf("run: %s", commandLine(cmd))
+		c.tell(cmd)
 		return run(cmd)
+	}
+}
+
+// tell says under -v that cmd is run.
+func (c *command) tell(cmd *exec.Cmd) {
+	if c.level >= cli.Verbose {
+		c.log.Debugf("run: %s", commandLine(cmd))
 	}
 }
 
@@ -176,14 +171,7 @@ func commandLine(cmd *exec.Cmd) string {
 		}
 		words = words[at+3:]
 	}
-	var quoted []string
-	for _, word := range words {
-		if q, err := syntax.Quote(word, syntax.LangBash); err == nil {
-			word = q
-		}
-		quoted = append(quoted, word)
-	}
-	return strings.Join(quoted, " ")
+	return cli.CommandLine(words)
 }
 
 // build runs the cells one after another and tells the results.
@@ -205,13 +193,13 @@ func (c *command) build(ctx context.Context, cells []*cell.Cell) error {
 		}
 	}
 	if c.json {
-		if err := printJSON(c.env.Stdout, results); err != nil {
+		if err := cli.WriteJSON(c.env.Stdout, results); err != nil {
 			return err
 		}
 	}
 	switch {
 	case ctx.Err() != nil:
-		return interrupted(ctx)
+		return cli.Interrupted(ctx)
 	case c.stdoutErr != nil:
 		return fmt.Errorf("write standard output: %w", c.stdoutErr)
 	case failed > 0:
@@ -258,11 +246,4 @@ func (c *command) warn(one *cell.Cell) {
 			c.log.Warn(w)
 		}
 	}
-}
-
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gokms/gokms/internal/source"
+	"github.com/gokms/gokms/internal/target"
 	"github.com/gokms/gokms/pkg/bmdeb"
 	"github.com/gokms/gokms/pkg/debfile"
 	"github.com/gokms/gokms/pkg/dkms"
@@ -29,12 +30,12 @@ var (
 
 const changelogText = "foosrc (1.0-2) unstable; urgency=low\n\n  * A.\n\n -- J <j@example.org>  Mon, 06 Jan 2020 10:00:00 +0100\n"
 
-func testTree() *kernel.Tree {
-	return &kernel.Tree{
+func testTree() *target.Kernel {
+	return &target.Kernel{Origin: target.Installed, Tree: &kernel.Tree{
 		Release: "6.1.0-9-amd64", DebArch: "amd64", Machine: "x86_64", BuildDir: "/lib/modules/6.1.0-9-amd64/build",
 		Compiler: kernel.Compiler{Command: "gcc-12", Package: "gcc-12"}, Config: kernel.Config{},
 		ImagePackages: []string{"linux-image-6.1.0-9-amd64"}, ModulesDir: "lib/modules",
-	}
+	}}
 }
 
 // testOptions have every program, and evaluate in this process.
@@ -42,8 +43,10 @@ func testOptions(t *testing.T) *Options {
 	return &Options{
 		WorkDir: t.TempDir(), Output: t.TempDir(), FallbackMaint: "F <f@example.org>", Compression: debfile.Zstd, Jobs: 1,
 		LookPath: func(name string) (string, error) { return "/usr/bin/" + name, nil },
-		Eval:     func(ctx context.Context, in dkms.Input) (*dkms.Values, error) { return dkms.Eval(ctx, in) },
-		Now:      func() time.Time { return day },
+		Eval: func(ctx context.Context, in dkms.Input, _ func(*exec.Cmd) error) (*dkms.Values, error) {
+			return dkms.Eval(ctx, in)
+		},
+		Now: func() time.Time { return day },
 	}
 }
 

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"slices"
 
+	"github.com/gokms/gokms/internal/sandbox"
 	"github.com/gokms/gokms/internal/source"
 	"github.com/gokms/gokms/pkg/debfile"
 	"github.com/gokms/gokms/pkg/dkms"
@@ -20,8 +22,17 @@ func (c *Cell) check() error {
 	if len(c.built()) == 0 {
 		return fmt.Errorf("%s: no module to build: neither BUILT_MODULE_NAME nor DEST_MODULE_LOCATION is there", c.Source.Conf.Path)
 	}
-	return errors.Join(c.checkBuildDir(), c.Kernel.CheckCompiler(c.opts.lookPath(kbuild.LookPath)), c.checkTools(),
+	lookPath := c.opts.lookPath(kbuild.LookPath)
+	return errors.Join(c.checkBuildDir(), c.Kernel.CheckCompiler(lookPath), c.checkPahole(lookPath), c.checkTools(),
 		c.Conf.CheckPatches(os.DirFS(c.Source.Dir)))
+}
+
+// checkPahole looks for pahole(1), which the headers may bring along.
+func (c *Cell) checkPahole(lookPath func(string) (string, error)) error {
+	if slices.ContainsFunc(c.Kernel.Files, func(f sandbox.File) bool { return path.Base(f.Path) == "pahole" }) {
+		return nil
+	}
+	return c.Kernel.CheckPahole(lookPath)
 }
 
 // checkBuildDir refuses what the kernel's Makefiles cannot work in.

@@ -9,19 +9,24 @@ import (
 	"strings"
 
 	"github.com/gokms/gokms/internal/source"
+	"github.com/gokms/gokms/internal/target"
 	"github.com/gokms/gokms/pkg/dkms"
-	"github.com/gokms/gokms/pkg/kernel"
 )
 
 // PlanEach plans every source for every kernel. All that is wrong is joined,
 // each thing said once: a broken dkms.conf is as broken for every kernel.
-func PlanEach(ctx context.Context, sources []*source.Source, trees []*kernel.Tree, o *Options) ([]*Cell, error) {
+func PlanEach(ctx context.Context, sources []*source.Source, kernels []*target.Kernel, o *Options) ([]*Cell, error) {
 	var cells []*Cell
 	var errs []error
 	said := map[string]bool{}
-	for _, tree := range trees {
+	for _, src := range sources { // each may look for another
+		if err := o.link(src); err != nil {
+			return nil, err
+		}
+	}
+	for _, k := range kernels {
 		for _, src := range sources {
-			c, err := Plan(ctx, src, tree, o)
+			c, err := Plan(ctx, src, k, o)
 			if err == nil {
 				cells = append(cells, c)
 			} else if !said[err.Error()] {

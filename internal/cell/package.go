@@ -20,7 +20,7 @@ func (c *Cell) pkg() (bmdeb.Package, error) {
 		Maintainer:   cmp.Or(o.Maintainer, deb.Maintainer, o.FallbackMaint),
 		Homepage:     deb.Homepage,
 		Description:  deb.Description,
-		Kernel:       c.Kernel,
+		Kernel:       c.Kernel.Tree,
 		DestDir:      o.DestDir,
 		Coexist:      o.Coexist,
 		Provides:     o.Provides,

@@ -16,11 +16,11 @@ import (
 	"time"
 
 	"github.com/gokms/gokms/internal/source"
+	"github.com/gokms/gokms/internal/target"
 	"github.com/gokms/gokms/pkg/bmdeb"
 	"github.com/gokms/gokms/pkg/debfile"
 	"github.com/gokms/gokms/pkg/dkms"
 	"github.com/gokms/gokms/pkg/kbuild"
-	"github.com/gokms/gokms/pkg/kernel"
 	"github.com/gokms/gokms/pkg/textfile"
 )
 
@@ -49,17 +49,25 @@ type Options struct {
 	Directives  []string // NAME=VALUE
 	OS          string   // $running_distribution
 
+	// Sandboxed: evaluations and builds see the places of dkms on a default
+	// machine, and nothing of this one but its programs.
+	Sandboxed bool
+	Timeout   time.Duration // of a build; 0: none
+	Memory    int64         // that the processes of a build may use together, in bytes; 0: no limit; sandboxed only
+
 	Jobs     int
 	Run      func(*exec.Cmd) error        // nil: (*exec.Cmd).Run
+	Tell     func(*exec.Cmd)              // is told what runs in a sandbox; nil: nobody is
 	LookPath func(string) (string, error) // nil: the build's PATH for its programs, else the caller's
 	Now      func() time.Time             // measures how long things take; nil: time.Now
-	Eval     func(context.Context, dkms.Input) (*dkms.Values, error)
+	// Eval evaluates a dkms.conf; what it starts goes through the function given, nil: (*exec.Cmd).Run.
+	Eval func(context.Context, dkms.Input, func(*exec.Cmd) error) (*dkms.Values, error)
 }
 
 // Cell is one source planned for one kernel.
 type Cell struct {
 	Source  *source.Source
-	Kernel  *kernel.Tree
+	Kernel  *target.Kernel
 	Conf    *dkms.Conf
 	Package bmdeb.Package // all but the modules; zero if excluded
 	Layout  kbuild.Layout
@@ -82,9 +90,12 @@ func (c *Cell) Title() string {
 // Plan evaluates src for tree and resolves what its package will be. Nothing
 // but WorkDir is written. A kernel that dkms.conf excludes is no error: see
 // Conf.Excluded.
-func Plan(ctx context.Context, src *source.Source, tree *kernel.Tree, o *Options) (*Cell, error) {
-	c := &Cell{Source: src, Kernel: tree, opts: o, Layout: layout(src, tree, o), clock: clock(src, o)}
-	if err := c.link(); err != nil {
+func Plan(ctx context.Context, src *source.Source, k *target.Kernel, o *Options) (*Cell, error) {
+	c := &Cell{Source: src, Kernel: k, opts: o, Layout: layout(src, k, o), clock: clock(src, o)}
+	if k.NeedsSandbox() && !o.Sandboxed {
+		return nil, needsSandbox(k)
+	}
+	if err := o.link(src); err != nil {
 		return nil, err
 	}
 	if err := c.evaluate(ctx); err != nil {
@@ -102,21 +113,26 @@ func Plan(ctx context.Context, src *source.Source, tree *kernel.Tree, o *Options
 }
 
 // layout gives each cell a dkms tree of its own; the source tree is shared, so
-// that sources find those they depend on.
-func layout(src *source.Source, tree *kernel.Tree, o *Options) kbuild.Layout {
-	same := func(elem ...string) kbuild.Path {
-		p := filepath.Join(elem...)
-		return kbuild.Path{Host: p, Build: p}
-	}
-	cell := filepath.Join(o.WorkDir, "cells", tree.Release, src.Name, src.Version)
-	return kbuild.Layout{
-		DKMSTree:   same(cell, "dkms"),
-		SourceTree: same(o.WorkDir, "src"),
-		TmpDir:     same(cell, "tmp"),
-		Headers:    same(tree.BuildDir),
+// that sources find those they depend on. In a sandbox all of it is where dkms
+// has it.
+func layout(src *source.Source, k *target.Kernel, o *Options) kbuild.Layout {
+	cell := filepath.Join(o.WorkDir, "cells", k.Release, src.Name, src.Version)
+	l := kbuild.Layout{
+		DKMSTree:   kbuild.Same(filepath.Join(cell, "dkms")),
+		SourceTree: kbuild.Same(filepath.Join(o.WorkDir, "src")),
+		TmpDir:     kbuild.Same(filepath.Join(cell, "tmp")),
+		Headers:    kbuild.Same(k.BuildDir),
 		Name:       src.Name,
 		Version:    src.Version,
 	}
+	if o.Sandboxed {
+		l.DKMSTree.Build, l.SourceTree.Build, l.TmpDir.Build = dkmsTree, sourceTree, tmpDir
+		l.Headers = kbuild.Path{Host: k.SourceDir, Build: filepath.Join("/lib/modules", k.Release, "build")}
+		for _, m := range k.Mounts {
+			l.Mounts = append(l.Mounts, kbuild.Path{Host: m.Host, Build: m.Path})
+		}
+	}
+	return l
 }
 
 // clock is the one time that enters a package: SOURCE_DATE_EPOCH, else the
@@ -132,20 +148,20 @@ func clock(src *source.Source, o *Options) time.Time {
 	return t.UTC().Truncate(time.Second)
 }
 
-// link makes the source appear as SourceTree/NAME-VERSION.
-func (c *Cell) link() error {
-	dir := c.Layout.SourceDir().Host
-	tree := filepath.Dir(dir)
+// link makes src appear as NAME-VERSION in the source tree of the run.
+func (o *Options) link(src *source.Source) error {
+	tree := filepath.Join(o.WorkDir, "src")
 	if err := errors.Join(os.MkdirAll(tree, 0o755), os.Chmod(tree, 0o755)); err != nil {
 		return err
 	}
-	err := os.Symlink(c.Source.Dir, dir)
+	dir := filepath.Join(tree, src.Name+"-"+src.Version)
+	err := os.Symlink(src.Dir, dir)
 	if !errors.Is(err, os.ErrExist) {
 		return err
 	}
 	// An earlier cell of the same source; or a-1/2 and a/1-2.
-	if first, err := os.Readlink(dir); err != nil || first != c.Source.Dir {
-		return fmt.Errorf("%s: another source has the same directory %s below /usr/src", c.Source.Arg, filepath.Base(dir))
+	if first, err := os.Readlink(dir); err != nil || first != src.Dir {
+		return fmt.Errorf("%s: another source has the same directory %s below /usr/src", src.Arg, filepath.Base(dir))
 	}
 	return nil
 }
@@ -156,7 +172,11 @@ func (c *Cell) evaluate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	values, err := c.opts.Eval(ctx, dkms.Input{Files: files, Directives: c.opts.Directives, Env: env})
+	run, err := c.evalRun()
+	if err != nil {
+		return err
+	}
+	values, err := c.opts.Eval(ctx, dkms.Input{Files: files, Directives: c.opts.Directives, Env: env}, run)
 	if err != nil {
 		return err
 	}
@@ -181,7 +201,7 @@ func (c *Cell) env() dkms.Env {
 		KernelVersion:   c.Kernel.Release,
 		Arch:            c.Kernel.Machine,
 		KernelSourceDir: c.Layout.Headers.Build,
-		KernelConfig:    c.Kernel.ConfigPath,
+		KernelConfig:    c.kernelConfig(),
 		DKMSTree:        c.Layout.DKMSTree.Build,
 		SourceTree:      c.Layout.SourceTree.Build,
 		InstallTree:     filepath.Dir(filepath.Dir(c.Layout.Headers.Build)),
@@ -192,12 +212,24 @@ func (c *Cell) env() dkms.Env {
 	}
 }
 
+// kernelConfig is the kernel's configuration as the build sees it.
+func (c *Cell) kernelConfig() string {
+	rel, err := filepath.Rel(c.Kernel.SourceDir, c.Kernel.ConfigPath)
+	if err != nil || !filepath.IsLocal(rel) {
+		return c.Kernel.ConfigPath
+	}
+	return filepath.Join(c.Layout.Headers.Build, rel)
+}
+
 // maxConf is the largest override file, in bytes, that is read.
 const maxConf = 1 << 20
 
 // files are the dkms.conf and the override files that exist, in dkms's order.
 func (c *Cell) files() ([]dkms.File, error) {
 	files := []dkms.File{c.Source.Conf}
+	if c.opts.Sandboxed {
+		files[0].Source = filepath.Join(c.Layout.SourceDir().Build, "dkms.conf")
+	}
 	if c.opts.OverrideDir == "" {
 		return files, nil
 	}

@@ -111,11 +111,17 @@ func (c *Cell) build(ctx context.Context, r *Result) (*kbuild.Result, error) {
 	if err := errors.Join(os.MkdirAll(c.workDir(), 0o755), os.MkdirAll(c.Layout.TmpDir.Host, 0o700)); err != nil {
 		return nil, err
 	}
+	ctx, cancel := c.withTimeout(ctx)
+	defer cancel()
+	run, err := c.buildRun(ctx)
+	if err != nil {
+		return nil, c.titled(err)
+	}
 	b := &kbuild.Build{
-		Conf: c.Conf, Tree: c.Kernel, Layout: c.Layout, SourceHost: c.Source.Dir, Jobs: c.opts.Jobs,
+		Conf: c.Conf, Tree: c.Kernel.Tree, Layout: c.Layout, SourceHost: c.Source.Dir, Jobs: c.opts.Jobs,
 		ExtraSymvers: c.extraSymvers(), Epoch: c.clock,
-		Out: filepath.Join(c.workDir(), "modules"), LogPath: c.workLog(), Run: c.opts.Run, Now: c.opts.Now,
-		DKMSConf: c.Source.Conf.Text,
+		Out: filepath.Join(c.workDir(), "modules"), LogPath: c.workLog(), Run: run, Now: c.opts.Now,
+		DKMSConf: c.Source.Conf.Text, Programs: c.Kernel.Programs, Libraries: c.Kernel.Libraries,
 	}
 	built, err := b.Do(ctx)
 	if e, ok := errors.AsType[*kbuild.Error](err); ok {
@@ -201,7 +207,7 @@ func (c *Cell) addModule(ctx context.Context, p *packing, m kbuild.Module) error
 
 // kmodOptions choose the strip that goes with the kernel's compiler.
 func (c *Cell) kmodOptions() *kmod.Options {
-	return &kmod.Options{LLVM: c.Kernel.Compiler.LLVM, Run: c.opts.Run}
+	return &kmod.Options{LLVM: c.Kernel.Compiler.LLVM, CrossPrefix: c.Kernel.CrossPrefix, Run: c.opts.Run}
 }
 
 // strip strips the module at path, after its debug information was copied if a

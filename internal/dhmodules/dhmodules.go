@@ -20,9 +20,9 @@ import (
 	"github.com/gokms/gokms/internal/confeval"
 	"github.com/gokms/gokms/internal/debsource"
 	"github.com/gokms/gokms/internal/source"
+	"github.com/gokms/gokms/internal/target"
 	"github.com/gokms/gokms/pkg/control"
 	"github.com/gokms/gokms/pkg/debhelper"
-	"github.com/gokms/gokms/pkg/kernel"
 	"github.com/gokms/gokms/pkg/textfile"
 	"github.com/gokms/gokms/pkg/upload"
 )
@@ -39,8 +39,12 @@ type Options struct {
 	Choice  debsource.Choice      // its Version
 	// ModulesRoot is where build dependencies install headers; "": /lib/modules.
 	ModulesRoot string
+	// Confine finds out whether to build in a sandbox, once something is to be
+	// built; nil: without.
+	Confine func() (bool, error)
 
-	dbgsym bool // packages of debug symbols, too
+	dbgsym    bool // packages of debug symbols, too
+	sandboxed bool
 }
 
 // Batch is what one debian/PKG.gokms-modules asks for.
@@ -69,7 +73,12 @@ func Plan(ctx context.Context, t *debsource.Tree, p *debhelper.Package, o Option
 	if p.Architecture == "all" {
 		return nil, textfile.Errorf(file, 0, "package %s is for all architectures: only one that is built for an architecture can depend on modules", p.Name)
 	}
-	trees, err := openTrees(ctx, t, conf, o)
+	if o.Confine != nil {
+		if o.sandboxed, err = o.Confine(); err != nil {
+			return nil, err
+		}
+	}
+	kernels, err := findKernels(ctx, t, conf, o)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +96,7 @@ func Plan(ctx context.Context, t *debsource.Tree, p *debhelper.Package, o Option
 		return nil, err
 	}
 	o.dbgsym = conf.dbgsym && !t.Session.Build.NoAutoDbgsym()
-	return b, b.plan(ctx, sources, trees, o)
+	return b, b.plan(ctx, sources, kernels, o)
 }
 
 // makeWork makes the temporary directory, below the source package at dir where
@@ -112,7 +121,7 @@ func (b *Batch) Close() error {
 	return errors.Join(cell.RemoveWork(b.work), os.RemoveAll(filepath.Join(b.tree.Dir, b.stage)))
 }
 
-func openTrees(ctx context.Context, t *debsource.Tree, conf *config, o Options) ([]*kernel.Tree, error) {
+func findKernels(ctx context.Context, t *debsource.Tree, conf *config, o Options) ([]*target.Kernel, error) {
 	host, err := t.Session.HostArch()
 	if err != nil {
 		return nil, err
@@ -126,17 +135,18 @@ func openTrees(ctx context.Context, t *debsource.Tree, conf *config, o Options) 
 	if err != nil {
 		return nil, err
 	}
-	var trees []*kernel.Tree
-	var errs []error
-	for _, release := range releases {
-		tree, err := kernel.Open(o.ModulesRoot, release, &kernel.Options{Run: o.Run})
-		if err == nil && tree.DebArch != host {
-			err = fmt.Errorf("%s: kernel %s is for %s, and this build is for %s", conf.file, release, tree.DebArch, host)
-		}
-		errs = append(errs, err)
-		trees = append(trees, tree)
+	finder := &target.Finder{ModulesRoot: o.ModulesRoot, Offline: true, Run: o.Run}
+	kernels, err := finder.Find(ctx, releases)
+	if err != nil {
+		return nil, err
 	}
-	return trees, errors.Join(errs...)
+	var errs []error
+	for _, k := range kernels {
+		if k.DebArch != host {
+			errs = append(errs, fmt.Errorf("%s: kernel %s is for %s, and this build is for %s", conf.file, k.Release, k.DebArch, host))
+		}
+	}
+	return kernels, errors.Join(errs...)
 }
 
 // sources stages the module sources: those of conf's Dkms, else of every
@@ -229,7 +239,7 @@ func (b *Batch) checkPackages() error {
 	return cell.CheckNames(b.Cells)
 }
 
-func (b *Batch) plan(ctx context.Context, sources []*source.Source, trees []*kernel.Tree, o Options) error {
+func (b *Batch) plan(ctx context.Context, sources []*source.Source, kernels []*target.Kernel, o Options) error {
 	dest := o.DestDir
 	if dest == "" {
 		dest = filepath.Dir(b.tree.Dir)
@@ -238,9 +248,9 @@ func (b *Batch) plan(ctx context.Context, sources []*source.Source, trees []*ker
 	logs := filepath.Join(b.tree.Dir, stageDir, "log")
 	opts := &cell.Options{
 		WorkDir: b.work, Output: dest, LogDir: logs, RecordDir: logs, Epoch: &clock, OS: o.OS,
-		Jobs: b.tree.Session.Build.Parallel(), Run: o.Run, Eval: b.tree.Eval, Dbgsym: o.dbgsym,
+		Jobs: b.tree.Session.Build.Parallel(), Run: o.Run, Eval: confeval.EvalIn, Sandboxed: o.sandboxed, Dbgsym: o.dbgsym,
 	}
-	cells, err := cell.PlanEach(ctx, sources, trees, opts)
+	cells, err := cell.PlanEach(ctx, sources, kernels, opts)
 	if err != nil {
 		return err
 	}

@@ -14,12 +14,18 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gokms/gokms/internal/confeval"
 	"github.com/gokms/gokms/internal/debsource"
 	"github.com/gokms/gokms/internal/testkit"
 	"github.com/gokms/gokms/pkg/control"
 	"github.com/gokms/gokms/pkg/debhelper"
 	"github.com/gokms/gokms/pkg/dkms"
 )
+
+func TestMain(m *testing.M) {
+	confeval.MaybeChild()
+	os.Exit(m.Run())
+}
 
 // hintOf is the cure that err brings.
 func hintOf(err error) string {
@@ -416,9 +422,9 @@ func TestPlanForeignKernel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = openTrees(t.Context(), &debsource.Tree{Session: s, Dir: dir}, &config{file: "f", kernels: []word{{"6.1.0-9-arm64", 1}}},
+	_, err = findKernels(t.Context(), &debsource.Tree{Session: s, Dir: dir}, &config{file: "f", kernels: []word{{"6.1.0-9-arm64", 1}}},
 		Options{Run: fakeDpkg(map[string]string{"linux-headers-6.1.0-9-arm64": ""}), ModulesRoot: root})
 	if want := "f: kernel 6.1.0-9-arm64 is for arm64, and this build is for amd64"; err == nil || err.Error() != want {
-		t.Errorf("openTrees = %v; want %s", err, want)
+		t.Errorf("findKernels = %v; want %s", err, want)
 	}
 }

@@ -31,7 +31,7 @@ func (r *run) copySource(ctx context.Context) error {
 		return err
 	}
 	r.log.say("copying %s to %s", src, dst)
-	if err := copyTree(ctx, src, dst); err != nil {
+	if err := CopyTree(ctx, src, dst); err != nil {
 		return fmt.Errorf("copy source: %w", err)
 	}
 	if r.DKMSConf != nil {
@@ -67,11 +67,11 @@ func notInside(dst, src string) error {
 	}
 }
 
-// copyTree copies the directory src to dst, which must not exist: files,
+// CopyTree copies the directory src to dst, which must not exist: files,
 // directories and links with their modes and times. Links stay links wherever
 // they lead. The owner may always read and write the copy, so that a
 // read-only source can be built by an ordinary user.
-func copyTree(ctx context.Context, src, dst string) error {
+func CopyTree(ctx context.Context, src, dst string) error {
 	src, err := filepath.EvalSymlinks(src)
 	if err != nil {
 		return err

@@ -97,7 +97,7 @@ func TestCopyTree(t *testing.T) {
 		}
 	}
 	dst := filepath.Join(t.TempDir(), "dst")
-	if err := copyTree(context.Background(), src, dst); err != nil {
+	if err := CopyTree(context.Background(), src, dst); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(treeMap(t, src), treeMap(t, dst)); diff != "" {
@@ -115,7 +115,7 @@ func TestCopyTreeReadOnly(t *testing.T) {
 	}
 	t.Cleanup(func() { os.Chmod(src, 0o755); os.Chmod(filepath.Join(src, "sub"), 0o755) })
 	dst := filepath.Join(t.TempDir(), "dst")
-	if err := copyTree(context.Background(), src, dst); err != nil {
+	if err := CopyTree(context.Background(), src, dst); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]fs.FileMode{"sub/a.c": 0o644, "run.sh": 0o755, "sub": 0o755, ".": 0o755} {
@@ -133,20 +133,20 @@ func TestCopyTreeRefuses(t *testing.T) {
 	dir := t.TempDir()
 	src := filepath.Join(dir, "src")
 	writeTree(t, src, map[string]string{"a": ""})
-	if err := copyTree(context.Background(), src, src); err == nil {
-		t.Error("copyTree over an existing directory succeeded")
+	if err := CopyTree(context.Background(), src, src); err == nil {
+		t.Error("CopyTree over an existing directory succeeded")
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := copyTree(ctx, src, filepath.Join(dir, "x")); err != context.Canceled {
-		t.Errorf("copyTree of an ended context = %v; want %v", err, context.Canceled)
+	if err := CopyTree(ctx, src, filepath.Join(dir, "x")); err != context.Canceled {
+		t.Errorf("CopyTree of an ended context = %v; want %v", err, context.Canceled)
 	}
 	if err := syscall.Mkfifo(filepath.Join(src, "pipe"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err := copyTree(context.Background(), src, filepath.Join(dir, "y"))
+	err := CopyTree(context.Background(), src, filepath.Join(dir, "y"))
 	if err == nil || !strings.Contains(err.Error(), "src/pipe is neither") {
-		t.Errorf("copyTree of a fifo = %v; want an error that names it", err)
+		t.Errorf("CopyTree of a fifo = %v; want an error that names it", err)
 	}
 }
 

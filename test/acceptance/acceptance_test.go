@@ -41,6 +41,9 @@ var defaultPackages = []string{
 var scratch string
 
 func TestMain(m *testing.M) {
+	if os.Args[0] == enterName {
+		enter()
+	}
 	code := m.Run()
 	if scratch != "" {
 		if err := os.RemoveAll(scratch); err != nil {
