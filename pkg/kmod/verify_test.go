@@ -494,11 +494,16 @@ func TestReadLayout(t *testing.T) {
 	if f := small.file(t); f.kernelName() != "on_arm" {
 		t.Errorf("name in a struct module of 32 bits = %q", f.kernelName())
 	}
-	// A section beyond the end, in a file whose headers are all there.
+	// A section up to the end, and one beyond, in a file whose headers are all there.
 	data := (&testkit.ELF{Sections: []testkit.Section{minimal}}).Bytes()
 	order := binary.LittleEndian
 	header := data[order.Uint64(data[40:])+64:]
-	order.PutUint64(header[32:], uint64(len(data)))
+	order.PutUint64(header[24:], uint64(len(data)-10))
+	order.PutUint64(header[32:], 10)
+	if _, err := read(data, "m.ko"); err != nil {
+		t.Errorf("Read(section up to the end) = %v", err)
+	}
+	order.PutUint64(header[32:], 11)
 	if _, err := read(data, "m.ko"); err == nil || err.Error() != "m.ko: section .modinfo lies outside of the file, which is truncated" {
 		t.Errorf("Read(section beyond the end) = %v", err)
 	}
@@ -635,4 +640,52 @@ func FuzzBTF(f *testing.F) {
 			t.Errorf("fits(%q) = nil", own)
 		}
 	})
+}
+
+// patch makes the sections of a 64-bit file called .text* executable and its
+// symbols, from the first on, functions of 2 bytes.
+func patch(f *testkit.ELF) []byte {
+	data, order := f.Bytes(), binary.LittleEndian
+	headers := data[order.Uint64(data[40:]):]
+	for i, s := range f.Sections {
+		if strings.HasPrefix(s.Name, ".text") {
+			order.PutUint64(headers[64*(i+1)+8:], uint64(elf.SHF_ALLOC|elf.SHF_EXECINSTR))
+		}
+	}
+	symtab := data[order.Uint64(headers[64*(len(f.Sections)+1)+24:]):]
+	for i := range f.Symbols {
+		symtab[24*(i+1)+4] = elf.ST_INFO(elf.STB_GLOBAL, elf.STT_FUNC)
+		order.PutUint64(symtab[24*(i+1)+16:], 2)
+	}
+	return data
+}
+
+func TestReadCode(t *testing.T) {
+	const endbr = "\xf3\x0f\x1e\xfa"
+	for _, tt := range []struct {
+		name string
+		f    testkit.ELF
+		want layout
+	}{
+		{"none", testkit.ELF{Sections: []testkit.Section{{Name: "data", Data: endbr + "\x90\xc3"}}}, layout{}},
+		{"empty", testkit.ELF{Sections: []testkit.Section{{Name: ".text"}}}, layout{}},
+		{"return", testkit.ELF{Sections: []testkit.Section{{Name: ".text", Data: "\x90\xc3"}}}, layout{code: true, returns: true}},
+		{"jump", testkit.ELF{Sections: []testkit.Section{{Name: ".text", Data: "\xeb\xfe"}}}, layout{code: true}},
+		{"listed", testkit.ELF{Sections: []testkit.Section{{Name: ".text", Data: "\x90\xc3"}, {Name: ".return_sites"}}}, layout{code: true}},
+		{"first of two", testkit.ELF{Sections: []testkit.Section{{Name: ".text", Data: "\xeb\xfe" + endbr}, {Name: ".text.x", Data: "\x90"}}},
+			layout{code: true, endbr: true}},
+		{"second of two", testkit.ELF{Sections: []testkit.Section{{Name: ".text", Data: "\xeb\xfe"}, {Name: ".text.x", Data: endbr}}},
+			layout{code: true, endbr: true}},
+		{"arm64", testkit.ELF{Machine: elf.EM_AARCH64, Sections: []testkit.Section{{Name: ".text", Data: "\x90\xc3"}}}, layout{}},
+	} {
+		tt.f.Sections = append([]testkit.Section{minimal}, tt.f.Sections...)
+		tt.f.Symbols = []testkit.Symbol{{Name: "f", Section: ".text"}}
+		m, err := read(patch(&tt.f), "m.ko")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := (layout{code: m.layout.code, endbr: m.layout.endbr, returns: m.layout.returns}); !cmp.Equal(got, tt.want, cmp.AllowUnexported(layout{})) {
+			t.Errorf("%s: code %v, endbr %v, returns %v; want %+v", tt.name, got.code, got.endbr, got.returns, tt.want)
+		}
+	}
 }
