@@ -107,6 +107,20 @@ func (c *command) resolve(ctx context.Context, o *cell.Options) ([]*source.Sourc
 	return all, errors.Join(errs...)
 }
 
+// fetchSource replaces apt:PACKAGE by the .deb that it brings into the cache.
+func (c *command) fetchSource(ctx context.Context, arg string) (string, error) {
+	name, ok := strings.CutPrefix(arg, target.AptPrefix)
+	switch {
+	case !ok:
+		return arg, nil
+	case c.places.NoCache != nil:
+		return "", c.places.NoCache
+	}
+	progress := cli.NewProgress(c.env, prog, c.log, c.level)
+	defer progress.End()
+	return c.places.Archive(c.run(), progress).Deb(ctx, name)
+}
+
 // outputs are the directories that results go to.
 func (c *command) outputs() []string {
 	if c.logDir == "" {
