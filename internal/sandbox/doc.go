@@ -6,8 +6,8 @@
 //
 // # What commands see
 //
-// All of it is read-only but for the writable mounts of the Spec, /tmp and
-// /dev/shm:
+// All of it is read-only, /proc too, but for the writable mounts of the Spec,
+// /tmp and /dev/shm:
 //
 //   - /usr but for /usr/src and /usr/lib/modules; /bin, /sbin and /lib* as the
 //     host has them, as links or as directories;
@@ -41,9 +41,10 @@
 // A command ends with all that it has started, when its first process ends,
 // when cmd.Process is killed, and when the caller dies. To that end bubblewrap
 // is the first process of one more PID namespace. Where only bubblewrap itself
-// may make user namespaces (AppArmor can be set up so) that one is missing, and
-// a caller who is killed in the milliseconds in which a sandbox is set up may
-// leave it behind.
+// may make user namespaces (AppArmor can be set up so) that one is missing. Then
+// processes may end some milliseconds after the command; and if the caller is
+// killed in the 20 ms or so in which a sandbox is set up, the command runs to
+// its end: bubblewrap asks for its parent's death signal no earlier.
 //
 // # Limits
 //

@@ -21,8 +21,9 @@ func (s *Sandbox) options(dir string) []string {
 		"--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try",
 		"--hostname", hostname, "--die-with-parent", "--new-session", "--cap-drop", "ALL",
 	}
-	if s.user == superuser { // for setpriv
-		args = append(args, "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP")
+	if s.user == superuser { // for setpriv, and to enter directories of nobody's
+		args = append(args, "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP",
+			"--cap-add", "CAP_DAC_READ_SEARCH")
 	} else {
 		args = append(args, "--unshare-user", "--uid", strconv.Itoa(nobody), "--gid", strconv.Itoa(nobody))
 	}
@@ -42,7 +43,7 @@ func (s *Sandbox) options(dir string) []string {
 		args = append(args, "--symlink", l.Target, l.Path)
 	}
 	args = append(args, s.mountOptions()...)
-	return append(args, "--remount-ro", "/", "--chdir", dir)
+	return append(args, "--remount-ro", "/proc", "--remount-ro", "/", "--chdir", dir)
 }
 
 // ownDirs are the directories that are neither the host's nor mounted, sorted.

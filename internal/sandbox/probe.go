@@ -5,8 +5,10 @@ package sandbox
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -18,40 +20,55 @@ func Probe(ctx context.Context, run func(*exec.Cmd) error) error {
 	if err != nil {
 		return err
 	}
-	err = s.try(ctx, "/")
-	if ctx.Err() != nil {
+	said := s.try(ctx, "/")
+	switch {
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case said == "":
+		return nil
 	}
-	return err
+	if e := explain(said); e != nil {
+		return e
+	}
+	return &UnavailableError{Reason: firstLine(said)}
 }
 
 // diagnose says why a sandbox could not be set up, by trying again.
 func (s *Sandbox) diagnose(dir string) error {
-	err := s.try(context.Background(), dir)
-	if err == nil {
-		return &UnavailableError{Reason: "bubblewrap failed, and did not when it was tried again"}
+	said := s.try(context.Background(), dir)
+	if e := explain(said); e != nil {
+		return e
 	}
-	return err
+	if said == "" {
+		said = "bubblewrap failed, and did not when it was tried again"
+	}
+	return fmt.Errorf("sandbox: %s", firstLine(said))
 }
 
-// try runs a program that does nothing in the sandbox, in dir.
-func (s *Sandbox) try(ctx context.Context, dir string) error {
+// try runs a program that does nothing in the sandbox, in dir. The result is
+// what was said if it failed, else "".
+func (s *Sandbox) try(ctx context.Context, dir string) string {
 	var stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, s.tools.env)
 	cmd.Stderr, cmd.Dir = &stderr, dir
 	w := &wrapped{sandbox: s, cmd: cmd}
 	defer w.close()
 	if err := w.wrap(); err != nil {
-		return unavailable(err.Error())
+		return err.Error()
 	}
 	run := s.spec.Run
 	if run == nil {
 		run = (*exec.Cmd).Run
 	}
 	if err := run(cmd); err != nil {
-		return unavailable(strings.TrimSpace(stderr.String() + "\n" + err.Error()))
+		return strings.TrimSpace(stderr.String() + "\n" + err.Error())
 	}
-	return nil
+	return ""
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
 }
 
 // UnavailableError says why no sandbox can be made.
@@ -81,48 +98,41 @@ func missingTool(name string) error {
 	return &UnavailableError{Reason: name + " is not installed", Cure: "install the package " + pkg}
 }
 
-// unavailable explains what bubblewrap or the kernel said.
-func unavailable(said string) error {
-	first, _, _ := strings.Cut(said, "\n")
-	e := &UnavailableError{Reason: first}
+// explain knows some of what bubblewrap says, and why. nil: it does not.
+func explain(said string) *UnavailableError {
 	for _, c := range causes {
-		if containsAny(said, c.said) && (c.holds == nil || c.holds()) {
-			e.Reason, e.Cure = c.reason+" ("+first+")", c.cure
-			break
+		if c.heard(said) && (c.holds == nil || c.holds()) {
+			return &UnavailableError{Reason: c.reason + " (" + firstLine(said) + ")", Cure: c.cure}
 		}
 	}
-	return e
-}
-
-func containsAny(text string, words []string) bool {
-	for _, w := range words {
-		if strings.Contains(text, w) {
-			return true
-		}
-	}
-	return words == nil
+	return nil
 }
 
 // cause is a known reason why bubblewrap fails.
 type cause struct {
-	said   []string    // one of the texts that are heard then; nil: any
+	said   []string    // one of the texts that are heard then
 	holds  func() bool // a check, nil if the text is enough
 	reason string
 	cure   string
 }
 
+func (c *cause) heard(said string) bool {
+	return slices.ContainsFunc(c.said, func(text string) bool { return strings.Contains(said, text) })
+}
+
 // denied are the ways in which bubblewrap, and Go for it, tell that namespaces
-// were refused.
-var denied = []string{"ermission", "perations", "not permitted", "No space left", "namespace", "uid map", "RTM_NEWADDR"}
+// were refused or are of no use.
+var denied = []string{
+	"new namespace", "uid map", "gid map", "loopback", "unshare", "fork/exec", "Failed to make / slave", "Failed to mount tmpfs", "pivot_root",
+}
 
 // causes are looked at in order.
 var causes = []cause{
 	{[]string{"Unknown option"}, nil, "this bubblewrap is too old", "install bubblewrap 0.7 or later"},
-	{nil, noProc, "/proc is not mounted", "mount it"},
-	{[]string{"proc on", "/newroot/proc", "pivot_root", "Failed to make / slave"}, plainChroot, inChroot, ""},
-	{denied, plainChroot, inChroot, ""},
+	{[]string{"/proc"}, noProc, "/proc is not mounted, as in a plain chroot", ""},
+	{denied, plainChroot, "this is a plain chroot, where namespaces cannot be made", ""},
 	{
-		[]string{"mount proc"}, nil, "a new /proc may not be mounted here, as in containers that hide parts of it",
+		[]string{"mount proc on"}, nil, "a new /proc may not be mounted here, as in containers that hide parts of it",
 		"start the container with all of /proc (podman: --security-opt unmask=ALL, docker: --security-opt systempaths=unconfined)",
 	},
 	{denied, setting("kernel/unprivileged_userns_clone", "0"), forbidden, "run sysctl kernel.unprivileged_userns_clone=1 as root"},
@@ -138,10 +148,7 @@ var causes = []cause{
 	{denied, nil, forbidden, "allow them, in a container with --privileged"},
 }
 
-const (
-	forbidden = "user namespaces are forbidden here"
-	inChroot  = "this is a plain chroot, where namespaces cannot be made"
-)
+const forbidden = "user namespaces are forbidden here"
 
 func noProc() bool {
 	_, err := os.Stat("/proc/self")
