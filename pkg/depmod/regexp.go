@@ -39,8 +39,8 @@ func matchKernel(expr, kver string) bool {
 	return slices.Contains(e.match(m, from), true) && m.steps > 0
 }
 
-// maxSteps bounds what a hostile expression takes: some 100 ms.
-const maxSteps = 1 << 20
+// maxSteps bounds what a hostile expression takes, to well below a second.
+const maxSteps = 1 << 16
 
 // An expression maps the positions where it may begin to those where it may
 // end.
