@@ -160,7 +160,7 @@ const headersPrefix = "linux-headers-"
 func (s *search) glob(ctx context.Context, glob string) error {
 	switch {
 	case glob == "":
-		return errors.New(AptPrefix + " names no package; want apt:" + headersPrefix + "...")
+		return fmt.Errorf("%s names no package, such as %s%sARCH", AptPrefix, AptPrefix, headersPrefix)
 	case s.Archive == nil:
 		return s.NoArchive
 	case s.Offline:

@@ -27,13 +27,15 @@ func (f *Finder) Identify(ctx context.Context, k *Kernel) (record.Kernel, error)
 	r := record.Kernel{Release: k.Release, Architecture: k.DebArch, Origin: string(k.Origin), Given: k.Given}
 	asker := record.Asker{Run: f.Run, LookPath: f.LookPath}
 	r.Compiler = asker.Tool(ctx, k.Compiler.Command, k.Compiler.Package)
-	names := slices.Clone(k.Assumed)
+	names := slices.DeleteFunc(slices.Clone(k.Assumed), isLibrary)
 	for _, p := range k.Packages {
-		if p.SHA256 == "" {
+		switch {
+		case isLibrary(p.Name):
+		case p.SHA256 == "":
 			names = append(names, p.Name)
-			continue
+		default:
+			r.Headers = append(r.Headers, record.Headers{Package: p})
 		}
-		r.Headers = append(r.Headers, record.Headers{Package: p})
 	}
 	installed, err := f.installedPackages(ctx, names)
 	r.Headers = append(r.Headers, installed...)
@@ -85,9 +87,14 @@ func headerDependencies(depends string) []string {
 	if err != nil {
 		return nil
 	}
-	return slices.DeleteFunc(relations.Names(), func(name string) bool {
-		return !strings.HasPrefix(name, headersPrefix) && !strings.HasPrefix(name, "linux-kbuild-") && name != pahole
-	})
+	return slices.DeleteFunc(relations.Names(), isLibrary)
+}
+
+// isLibrary says whether a package holds neither headers nor programs of
+// kbuild. What these are linked with does not enter modules, and is replaced by
+// every security update.
+func isLibrary(name string) bool {
+	return !strings.HasPrefix(name, headersPrefix) && !strings.HasPrefix(name, "linux-kbuild-") && name != pahole
 }
 
 // queryInstalled passes over packages that are not installed.

@@ -165,8 +165,8 @@ var steps = map[string]string{archive.Download: "fetching", archive.Unpacking: "
 // Describe is the list of these options for a text of --help, as far as it is
 // the same for all commands.
 const Describe = `      --modules-root DIR    find installed kernels below DIR (default: /lib/modules)
-      --headers PATH        take kernels from PATH: a tree of headers, a .deb, or
-                            a directory of .debs; repeatable
+      --headers PATH        take kernels from PATH: a tree of headers, a .deb, a
+                            directory of .debs, or a record; repeatable
   -a, --arch ARCH           kernels of this Debian architecture (default: the
                             machine's)
       --offline             do not ask the package archive
