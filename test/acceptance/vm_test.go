@@ -5,6 +5,7 @@ package acceptance
 import (
 	"bytes"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"os"
 	"path"
@@ -75,81 +76,104 @@ func inTree(t *testing.T, k *vm.Kernel, name string) []byte {
 	return data
 }
 
-// patchedModules are the kernel's own module dummy, or ums-cypress where that
-// is said, with patches, and what the kernel does with them: dmesg is what it
-// says, K its release.
+// patchedModules are the kernel's own module dummy, or another where that is
+// said, with patches, and what the kernel does with them: taint are the letters
+// that it gives them, "" if it refuses them; dmesg is what it says, K its
+// release.
 var patchedModules = []struct {
 	name    string
 	patches []vm.Patch
-	loads   bool
+	taint   string
 	dmesg   string
 }{
-	{"nothing", nil, true, ""},
-	{"vermagic: release", []vm.Patch{vm.Modinfo("vermagic=6.1", "vermagic=6.0")}, true, ""},
-	{"vermagic: flags", []vm.Patch{vm.Modinfo("mod_unload ", "")}, false, "dummy: version magic 'K"},
-	{"vermagic: none", []vm.Patch{vm.Modinfo("vermagic=", "vermagyc=")}, true, "dummy: bad vermagic: kernel tainted."},
-	{"CRC", []vm.Patch{vm.CRC("free_netdev")}, false, "dummy: disagrees about version of symbol free_netdev"},
-	{"CRC of the module's layout", []vm.Patch{vm.CRC("module_layout")}, false, "dummy: disagrees about version of symbol module_layout"},
-	{"no CRC", []vm.Patch{vm.Unversioned("free_netdev")}, false, "dummy: no symbol version for free_netdev"},
-	{"no CRCs", []vm.Patch{vm.Without("__versions")}, true, "dummy: no symbol version for module_layout"},
-	{"unknown symbol", []vm.Patch{vm.Rename("free_netdev", "free_nutdev")}, false, "dummy: Unknown symbol free_nutdev (err -2)"},
-	{"licence", []vm.Patch{vm.Modinfo("license=GPL", "license=BSD")}, false, "dummy: Unknown symbol __rtnl_link_register (err -2)"},
-	{"no licence", []vm.Patch{vm.Modinfo("license=GPL", "lycense=GPL")}, false, "dummy: Unknown symbol __rtnl_link_register (err -2)"},
-	{"out of tree", []vm.Patch{vm.Modinfo("intree=Y", "outree=Y")}, true, "dummy: loading out-of-tree module taints kernel."},
-	{"BTF", []vm.Patch{vm.Overwrite(".BTF", 0, 0)}, true, "BPF: Invalid magic"},
-	{"machine", []vm.Patch{vm.Foreign}, false, "Invalid architecture in ELF header"},
-	{"truncated", []vm.Patch{vm.Truncated}, false, "Invalid ELF section header overflow"},
-	{"no struct module", []vm.Patch{vm.Without(".gnu.linkonce.this_module")}, false, "X"},
-	{"no symbol table", []vm.Patch{vm.Unsymbolized}, false, "X"},
-	{"retpoline (amd64)", []vm.Patch{vm.Modinfo("retpoline=Y", "retpolyne=Y")}, true, "dummy: loading module not compiled with retpoline compiler."},
-	{"needed module not loaded (ums-cypress)", nil, false, "ums_cypress: Unknown symbol usb_register_driver (err -2)"},
-	{"namespace imported (ums-cypress)", nil, true, ""},
-	{"namespace (ums-cypress)", []vm.Patch{vm.Modinfo("import_ns=", "ymport_ns=")}, false,
+	{"nothing", nil, "E", "dummy: module verification failed: signature and/or required key missing - tainting kernel"},
+	{"release in vermagic", []vm.Patch{otherRelease}, "E", ""},
+	{"flags in vermagic", []vm.Patch{vm.Modinfo("mod_unload ", "")}, "", "dummy: version magic 'K"},
+	{"no vermagic", []vm.Patch{vm.Modinfo("vermagic=", "vermagyc=")}, "FE", "dummy: bad vermagic: kernel tainted."},
+	{"CRC", []vm.Patch{vm.CRC("free_netdev")}, "", "dummy: disagrees about version of symbol free_netdev"},
+	{"CRC of struct module", []vm.Patch{vm.CRC("module_layout")}, "", "dummy: disagrees about version of symbol module_layout"},
+	{"no CRC", []vm.Patch{vm.Unversioned("free_netdev")}, "", "dummy: no symbol version for free_netdev"},
+	{"no CRCs", []vm.Patch{vm.Without("__versions")}, "FE", ""},
+	{"no CRCs, release in vermagic", []vm.Patch{vm.Without("__versions"), otherRelease}, "", "' should be 'K"},
+	{"unknown symbol", []vm.Patch{vm.Rename("free_netdev", "free_nutdev")}, "", "dummy: Unknown symbol free_nutdev (err -2)"},
+	{"licence", []vm.Patch{vm.Modinfo("license=GPL", "license=BSD")}, "", "dummy: Unknown symbol __rtnl_link_register (err -2)"},
+	{"no licence", []vm.Patch{vm.Modinfo("license=GPL", "lycense=GPL")}, "", "dummy: Unknown symbol __rtnl_link_register (err -2)"},
+	{"out of tree", []vm.Patch{vm.Modinfo("intree=Y", "outree=Y")}, "OE", "dummy: loading out-of-tree module taints kernel."},
+	{"BTF", []vm.Patch{vm.Overwrite(".BTF", 0, 0)}, "E", "BPF: Invalid magic"},
+	{"machine", []vm.Patch{vm.Foreign}, "", "Invalid architecture in ELF header"},
+	{"truncated", []vm.Patch{vm.Truncated}, "", "Invalid ELF section header overflow"},
+	{"no struct module", []vm.Patch{vm.Without(".gnu.linkonce.this_module")}, "", ""},
+	{"no symbol table", []vm.Patch{vm.Unsymbolized}, "", "dummy: module has no symbols (stripped?)"},
+	{"retpoline (amd64)", []vm.Patch{vm.Modinfo("retpoline=Y", "retpolyne=Y")}, "E", "dummy: loading module not compiled with retpoline compiler."},
+	{"symbols of another module (mii)", []vm.Patch{vm.Modinfo("name=mii", "name=mij"), vm.Overwrite(".gnu.linkonce.this_module", 24, 'm', 'i', 'j')}, "",
+		"mij: exports duplicate symbol"},
+	{"needed module not loaded (ums_cypress)", nil, "", "ums_cypress: Unknown symbol usb_register_driver (err -2)"},
+	{"needed module loaded (ums_cypress)", nil, "E", ""},
+	{"namespace (ums_cypress)", []vm.Patch{vm.Modinfo("import_ns=", "ymport_ns=")}, "",
 		"ums_cypress: module uses symbol (usb_stor_resume) from namespace USB_STORAGE, but does not import it."},
+}
+
+// loadedBefore are modules that are to be loaded before the step of a name.
+var loadedBefore = map[string]string{
+	"symbols of another module (mii)":    "mii",
+	"needed module loaded (ums_cypress)": "usb-storage",
+}
+
+// otherRelease puts a release into vermagic that no kernel has.
+func otherRelease(module []byte) ([]byte, error) {
+	return vm.Modinfo("vermagic=6.1", "vermagic=6.0")(module)
+}
+
+// patchedCase loads, and unloads, the patched modules.
+func patchedCase(t *testing.T, m *vm.Machine) vm.Case {
+	t.Helper()
+	c := vm.Case{Files: map[string][]byte{}}
+	for i, row := range patchedModules {
+		title, module, found := strings.Cut(strings.TrimSuffix(row.name, ")"), " (")
+		if !found || module == "amd64" {
+			if found && m.Kernel.Arch != module {
+				continue
+			}
+			module = "dummy"
+		}
+		data, err := vm.Patched(inTree(t, m.Kernel, module), row.patches...)
+		if err != nil {
+			t.Fatalf("%s: %v", title, err)
+		}
+		file := fmt.Sprintf("/%d/%s.ko", i, module)
+		c.Files[file] = data
+		if name := loadedBefore[row.name]; name != "" {
+			c.Steps = append(c.Steps, vm.Modprobe(name))
+		}
+		c.Steps = append(c.Steps, vm.Step{Name: row.name, Argv: []string{"insmod", file}}, unload(module))
+	}
+	return c
+}
+
+// unload is a step that removes a module if it is loaded.
+func unload(module string) vm.Step {
+	return vm.Shell("! grep -q '^" + module + " ' /proc/modules || rmmod " + module)
 }
 
 // TestVMPatchedModules has kernels judge modules that were patched.
 func TestVMPatchedModules(t *testing.T) {
 	eachVM(t, func(t *testing.T, m *vm.Machine) {
-		c := vm.Case{Files: map[string][]byte{}}
-		for _, row := range patchedModules {
-			module := "dummy"
-			if strings.HasSuffix(row.name, "(ums-cypress)") {
-				module = "ums-cypress"
-			}
-			if strings.HasSuffix(row.name, "(amd64)") && m.Kernel.Arch != "amd64" {
-				continue
-			}
-			data, err := vm.Patched(inTree(t, m.Kernel, module), row.patches...)
-			must(t, err)
-			file := path.Join("/", strings.Map(pathRune, row.name), module+".ko")
-			c.Files[file] = data
-			if strings.HasPrefix(row.name, "namespace imported") {
-				c.Steps = append(c.Steps, vm.Modprobe("usb-storage"))
-			}
-			insmod := vm.Insmod(file)
-			insmod.Name = row.name
-			c.Steps = append(c.Steps, insmod, vm.Shell("! grep -q '^"+strings.ReplaceAll(module, "-", "_")+" ' /proc/modules || rmmod "+module))
-		}
-		r := boot(t, m, c)
+		r := boot(t, m, patchedCase(t, m))
 		for _, row := range patchedModules {
 			got := r.Result(row.name)
 			if got == nil {
 				continue
 			}
+			taint := ""
+			if len(got.New) == 1 {
+				taint = got.New[0].Taint
+			}
 			want := strings.ReplaceAll(row.dmesg, "'K", "'"+m.Kernel.Release)
-			if loaded := len(got.New) == 1; loaded != row.loads || (got.Exit == 0) != row.loads || !got.Said(want) {
-				t.Errorf("%s: loaded: %v (exit %d, %s), the kernel says %q; want %v, %q", row.name, loaded, got.Exit, got.Output, got.Dmesg, row.loads, want)
+			if taint != row.taint || (got.Exit == 0) != (row.taint != "") || !got.Said(want) {
+				t.Errorf("%s: loaded: %+v (exit %d, %s), the kernel says %q; want taint %q, %q", row.name, got.New, got.Exit, got.Output, got.Dmesg, row.taint, want)
 			}
 		}
 	})
-}
-
-func pathRune(r rune) rune {
-	if r == ' ' {
-		return '-'
-	}
-	return r
 }
 
 // testKey is a key that lives as long as the test.
@@ -275,7 +299,7 @@ func newSignatureCase(t *testing.T, modules map[string][]byte) vm.Case {
 		file := path.Join("/", string(rune('a'+i)), "dummy.ko")
 		c.Files[file] = modules[name]
 		c.Steps = append(c.Steps, vm.Step{Name: name, Argv: []string{"insmod", file}},
-			vm.Shell("! grep -q '^dummy ' /proc/modules || rmmod dummy"))
+			unload("dummy"))
 	}
 	c.Steps = append(c.Steps, vm.Step{Name: debians, Argv: []string{"modprobe", "dummy"}})
 	return c
