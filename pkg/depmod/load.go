@@ -99,8 +99,9 @@ func (l *loader) list(path string) error {
 	return nil
 }
 
-// read adds one file. A file that is not there, a link without target, still
-// masks others of its name.
+// read adds one file. Whether a link without target masks others of its name
+// is undefined in kmod 30, which looks at what stat(2) left on the stack; we
+// say that it does, and warn.
 func (l *loader) read(path string) error {
 	real := resolve(l.root, path)
 	info, err := os.Stat(real)
@@ -108,7 +109,7 @@ func (l *loader) read(path string) error {
 	switch {
 	case strings.TrimPrefix(real, l.root) == os.DevNull:
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ELOOP):
-		l.warnf(path, "a symbolic link without target")
+		l.warnf(path, "a symbolic link without target, which may or may not mask others of its name")
 	case err != nil:
 		return err
 	case info.IsDir():
