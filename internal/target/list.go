@@ -215,7 +215,7 @@ func (f *Finder) archiveEntry(p archive.Package) Entry {
 		Release: strings.TrimPrefix(p.Name, headersPrefix), Origin: Archive, Architecture: p.Architecture,
 		Package: p.Name, Version: p.Version,
 	}
-	e.Compiler, e.CompilerPackage = compilerOf(p)
+	e.Compiler, e.CompilerPackage = compilerFor(p, kernel.OwnArch())
 	e.CompilerFound = e.Compiler != "" && f.has(e.Compiler)
 	return e
 }
@@ -224,8 +224,9 @@ func (f *Finder) archiveEntry(p archive.Package) Entry {
 // Debian's linux-compiler-gcc-12-x86, which depends on it.
 var compilerRE = regexp.MustCompile(`^(?:linux-compiler-)?((?:gcc|clang)-[0-9]+)(?:-[a-z0-9-]+)?$`)
 
-// compilerOf is the compiler that p depends on, and its package.
-func compilerOf(p archive.Package) (command, pkg string) {
+// compilerFor is the compiler that p depends on, as it is called on a machine
+// of the architecture build, and its package there.
+func compilerFor(p archive.Package, build string) (command, pkg string) {
 	for relation := range strings.FieldsFuncSeq(p.Depends, func(r rune) bool { return r == ',' || r == '|' }) {
 		name, _, _ := strings.Cut(strings.TrimSpace(relation), " ")
 		name, _, _ = strings.Cut(name, ":")
@@ -234,7 +235,7 @@ func compilerOf(p archive.Package) (command, pkg string) {
 			continue
 		}
 		arch, known := kernel.ArchOf(p.Architecture)
-		if !known || p.Architecture == kernel.OwnArch() || strings.HasPrefix(m[1], "clang") {
+		if !known || p.Architecture == build || strings.HasPrefix(m[1], "clang") {
 			return m[1], m[1]
 		}
 		return arch.CrossPrefix() + m[1], m[1] + "-" + strings.ReplaceAll(arch.GNUType, "_", "-")

@@ -26,6 +26,7 @@ import (
 type fake struct {
 	t        *testing.T
 	packages []archive.Package
+	meta     []archive.Package // that linux-headers-amd64 depends on
 	cached   []*archive.Set
 	err      error // of Find and Fetch
 	fetched  []string
@@ -34,6 +35,9 @@ type fake struct {
 }
 
 func (f *fake) Find(_ context.Context, glob string) ([]archive.Package, error) {
+	if glob == "linux-headers-amd64" {
+		return f.meta, f.err
+	}
 	var found []archive.Package
 	for _, p := range f.packages {
 		if ok, _ := path.Match(glob, p.Name); ok {
