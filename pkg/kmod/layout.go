@@ -92,17 +92,11 @@ func returns(s elf.Symbol, code []byte) bool {
 	return bytes.HasSuffix(bytes.TrimSuffix(code[s.Value:end], []byte{0xcc}), []byte{0xc3})
 }
 
-// readLayout reads the section headers of a file of size bytes, of which each
-// must lie inside, and the sections that only the checks look at.
+// readLayout reads the section headers of a file of size bytes, and the sections
+// that only the checks look at.
 func (f *File) readLayout(e *elf.File, size int64) error {
-	for i, s := range e.Sections {
-		if i == 0 {
-			continue
-		}
-		if s.Type != elf.SHT_NULL && s.Type != elf.SHT_NOBITS && (s.Offset > uint64(size) || s.FileSize > uint64(size)-s.Offset) {
-			return fmt.Errorf("section %s lies outside of the file, which is truncated", s.Name)
-		}
-		f.layout.sections = append(f.layout.sections, s.SectionHeader)
+	if err := f.layout.readSections(e, uint64(size)); err != nil {
+		return err
 	}
 	var err error
 	if f.layout.btf, err = section(e, ".BTF"); err != nil {
@@ -116,6 +110,28 @@ func (f *File) readLayout(e *elf.File, size int64) error {
 	}
 	f.layout.name, err = structName(e)
 	return err
+}
+
+// readSections wants sections that lie inside of a file of size bytes and beside
+// each other: then all of them together take no more memory than the file.
+func (l *layout) readSections(e *elf.File, size uint64) error {
+	total := uint64(0)
+	for i, s := range e.Sections {
+		if i == 0 {
+			continue
+		}
+		l.sections = append(l.sections, s.SectionHeader)
+		if s.Type == elf.SHT_NULL || s.Type == elf.SHT_NOBITS {
+			continue
+		}
+		if s.Offset > size || s.FileSize > size-s.Offset {
+			return fmt.Errorf("section %s lies outside of the file, which is truncated", s.Name)
+		}
+		if total += s.FileSize; total > size {
+			return fmt.Errorf("section %s overlaps others", s.Name)
+		}
+	}
+	return nil
 }
 
 // structName is the module's name in its struct module. That begins with an

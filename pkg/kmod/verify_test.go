@@ -509,6 +509,18 @@ func TestReadLayout(t *testing.T) {
 	}
 }
 
+// TestReadOverlap wants no more memory than the file has, however many sections
+// there are in it.
+func TestReadOverlap(t *testing.T) {
+	f := &testkit.ELF{Sections: []testkit.Section{minimal, {Name: ".text", Data: strings.Repeat("x", 3000)}, {Name: ".text2", Data: "x"}}}
+	data, order := f.Bytes(), binary.LittleEndian
+	headers := data[order.Uint64(data[40:]):]
+	copy(headers[64*3+24:64*3+40], headers[64*2+24:64*2+40])
+	if _, err := read(data, "m.ko"); err == nil || err.Error() != "m.ko: section .text2 overlaps others" {
+		t.Errorf("Read(two sections in one place) = %v", err)
+	}
+}
+
 func TestReturns(t *testing.T) {
 	fn := elf.Symbol{Info: elf.ST_INFO(elf.STB_GLOBAL, elf.STT_FUNC), Value: 1, Size: 3}
 	for code, want := range map[string]bool{
