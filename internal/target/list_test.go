@@ -26,6 +26,7 @@ func TestList(t *testing.T) {
 		warning, err      string
 	}{
 		{name: "all", want: "6.1.0-1-amd64 installed gcc-12, 6.1.0-2-amd64 cached gcc-12, 6.1.0-4-amd64 archive gcc-12"},
+		{name: "a newer version", want: "6.1.0-1-amd64 installed gcc-12, 6.1.0-2-amd64 cached gcc-12, 6.1.0-2-amd64 archive gcc-12"},
 		{name: "offline", offline: true, want: "6.1.0-1-amd64 installed gcc-12, 6.1.0-2-amd64 cached gcc-12"},
 		{name: "a glob", words: "apt:linux-headers-6.1.0-[123]-* apt:linux-headers-6.1.0-2-amd64",
 			want: "6.1.0-1-amd64 archive gcc-12, 6.1.0-2-amd64 cached gcc-12, 6.1.0-3-amd64 archive gcc-12, 6.1.0-3-rt-amd64 archive gcc-12"},
@@ -41,6 +42,9 @@ func TestList(t *testing.T) {
 			f.Offline, a.err, f.Arch = tt.offline, tt.archive, "amd64"
 			if tt.archive == nil {
 				a.meta = []archive.Package{meta, {Name: "linux-headers-6.1.0-2-amd64", Version: "6.1.1-1"}} // that one is cached
+			if tt.name == "a newer version" {
+				a.meta = []archive.Package{{Name: "linux-headers-6.1.0-2-amd64", Version: "6.1.1-2", Depends: "gcc-12"}}
+			}
 			}
 			entries, warning, err := f.List(t.Context(), strings.Fields(tt.words))
 			var got []string
