@@ -326,6 +326,21 @@ func TestAttachCancelled(t *testing.T) {
 	}
 }
 
+// TestAttachPublishes has the second of the results not be put in place.
+func TestAttachPublishes(t *testing.T) {
+	s := newStage(t)
+	if err := os.MkdirAll(filepath.Join(s.out, "bar-modules-"+kver+"_1.0+sig1_amd64.deb"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	before := tree(t, s.dir)
+	if _, err := Attach(t.Context(), &s.options); err == nil {
+		t.Error("Attach() over a directory = nil")
+	}
+	if diff := cmp.Diff(before, tree(t, s.dir)); diff != "" {
+		t.Errorf("Attach() over a directory changes (-before +after):\n%s", diff)
+	}
+}
+
 func remove(t *testing.T, path string) {
 	t.Helper()
 	if err := os.Remove(path); err != nil {

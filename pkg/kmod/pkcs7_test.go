@@ -86,6 +86,30 @@ func change(t *testing.T, der []byte, f func(*signedData)) []byte {
 	return out
 }
 
+// padded has one element more at the end of the signed data.
+func padded(t *testing.T, der []byte) []byte {
+	t.Helper()
+	var outer contentInfo
+	var inner asn1.RawValue
+	for _, u := range []struct {
+		der  func() []byte
+		into any
+	}{{func() []byte { return der }, &outer}, {func() []byte { return outer.Content.Bytes }, &inner}} {
+		if _, err := asn1.Unmarshal(u.der(), u.into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	more, err := asn1.Marshal(asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true, Bytes: slices.Concat(inner.Bytes, asn1.NullBytes)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := asn1.Marshal(contentInfo{oidSignedData, contextual(0, more)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
 // contextual is an element with a context-specific tag.
 func contextual(tag int, content []byte) asn1.RawValue {
 	return asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: tag, IsCompound: true, Bytes: content}
@@ -108,6 +132,7 @@ func TestParsePKCS7Refuses(t *testing.T) {
 		{"empty", nil, "not DER: "},
 		{"text", []byte("-----BEGIN CMS-----\n"), "not DER: "},
 		{"more", append(slices.Clone(der), 0), "1 bytes follow it"},
+		{"more inside", padded(t, der), "not canonical DER"},
 		{"type", slices.Concat(der[:14], []byte{1}, der[15:]), "content type is 1.2.840.113549.1.7.1, not that of signed data"},
 		{"indefinite length", []byte{0x30, 0x80, 0, 0}, "not DER: "},
 		{"with content", odd(func(s *signedData) { s.Content.Content = contextual(0, octets) }), "holds the content as well: want a detached one"},
