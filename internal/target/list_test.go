@@ -42,9 +42,9 @@ func TestList(t *testing.T) {
 			f.Offline, a.err, f.Arch = tt.offline, tt.archive, "amd64"
 			if tt.archive == nil {
 				a.meta = []archive.Package{meta, {Name: "linux-headers-6.1.0-2-amd64", Version: "6.1.1-1"}} // that one is cached
-			if tt.name == "a newer version" {
-				a.meta = []archive.Package{{Name: "linux-headers-6.1.0-2-amd64", Version: "6.1.1-2", Depends: "gcc-12"}}
-			}
+				if tt.name == "a newer version" {
+					a.meta = []archive.Package{{Name: "linux-headers-6.1.0-2-amd64", Version: "6.1.1-2", Depends: "gcc-12"}}
+				}
 			}
 			entries, warning, err := f.List(t.Context(), strings.Fields(tt.words))
 			var got []string
