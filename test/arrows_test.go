@@ -45,7 +45,8 @@ var arrows = map[string]string{
 	"internal/sandbox":      "pkg/proc",
 	"internal/signing":      "pkg/control pkg/debfile pkg/kmod pkg/version",
 	"internal/archive":      "pkg/control pkg/debfile pkg/proc pkg/textfile pkg/version",
-	"internal/target":       "internal/archive internal/sandbox pkg/control pkg/debfile pkg/kernel pkg/version",
+	"internal/record":       "internal/archive pkg/kernel pkg/proc",
+	"internal/target":       "internal/archive internal/record internal/sandbox pkg/control pkg/debfile pkg/kernel pkg/proc pkg/version",
 	"internal/target/flags": "internal/archive internal/cli internal/target",
 }
 

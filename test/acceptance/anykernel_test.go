@@ -21,7 +21,7 @@ func lean(t *testing.T) base {
 func reference(t *testing.T, kernels []string) base {
 	b := builder(t)
 	b.name = "reference"
-	b.packages = append(b.packages, "bubblewrap", "libfaketime")
+	b.packages = append(b.packages, "libfaketime")
 	for _, kver := range kernels {
 		b.packages = append(b.packages, "linux-headers-"+kver)
 	}

@@ -5,13 +5,13 @@ package acceptance
 import (
 	"bytes"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -35,7 +35,7 @@ func target(t *testing.T) base {
 func builder(t *testing.T) base {
 	return base{"builder", []string{
 		"initramfs-tools", "kmod", "linux-base", "zstd",
-		"dkms", "gcc", "make", "libc6-dev", "patch", "xz-utils", "linux-headers-" + arch(t),
+		"bubblewrap", "dkms", "gcc", "make", "libc6-dev", "patch", "xz-utils", "linux-headers-" + arch(t),
 		"gawk", "libelf-dev", "libxtables-dev", "pkg-config", "bzip2",
 		"apt-utils", "dpkg-dev", "reprepro", "locales",
 	}, []string{imageMeta(t)}}
@@ -120,7 +120,8 @@ func hostOutput(t testing.TB, name string, args ...string) string {
 }
 
 // chroot is a Debian system of its own. Nothing is mounted in it but while a
-// command runs, and then in that command's own mount namespace.
+// command runs, and then in that command's own mount namespace. It is entered
+// as a container is, not by chroot(2), so that sandboxes can be made in it.
 type chroot struct{ dir string }
 
 // newChroot unpacks a base system. The test's end removes it.
@@ -183,17 +184,9 @@ func (c *chroot) Shell(t *testing.T, script string, args ...string) string {
 // and processes.
 func (c *chroot) Try(t *testing.T, argv ...string) (int, string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "unshare", append([]string{
-		"--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child", "--mount-proc=" + c.Path("proc"),
-		"chroot", c.dir}, argv...)...)
-	cmd.Env = []string{"PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"}
-	cmd.Dir = "/"
-	out, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
-	}
-	return cmd.ProcessState.ExitCode(), strings.TrimSpace(string(out))
+	return c.enter(t, syscall.CLONE_NEWNET, []string{
+		"PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive",
+	}, argv)
 }
 
 // Apt runs apt-get.

@@ -15,9 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// container is a Debian system that is entered as a container is, not by
-// chroot(2): in a chroot no user namespace can be made. It has the network of
-// this machine, and an ordinary user.
+// container is a chroot that has the network of this machine, and an ordinary
+// user.
 type container struct{ *chroot }
 
 // ordinary is the user of every container.
@@ -57,11 +56,19 @@ func (c *container) TryAs(t *testing.T, user, script string, args ...string) (in
 	if user == "root" {
 		argv = argv[6:]
 	}
+	env := []string{"PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + home, "USER=" + user, "LC_ALL=C.UTF-8"}
+	return c.enter(t, 0, env, argv)
+}
+
+// enter runs a program in c and in namespaces of its own: flags are those
+// besides the ones that are always wanted.
+func (c *chroot) enter(t *testing.T, flags uintptr, env, argv []string) (int, string) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
 	cmd.Args = append([]string{enterName, c.dir}, argv...)
-	cmd.Env = []string{"PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + home, "USER=" + user, "LC_ALL=C.UTF-8"}
+	cmd.Env = env
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC, Pdeathsig: syscall.SIGKILL,
+		Cloneflags: flags | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC, Pdeathsig: syscall.SIGKILL,
 	}
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
