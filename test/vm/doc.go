@@ -12,5 +12,7 @@
 // serial line of its own: the lines of [Message].
 //
 // Limits: no disk and no network in the guest; maintainer scripts are not
-// run there, depmod is run by the host.
+// run there, depmod is run by the host. Machines are always emulated, never run
+// by KVM: what kernels say depends on the processor. Kernels that the archive
+// has replaced stay in a Store until someone removes them.
 package vm
