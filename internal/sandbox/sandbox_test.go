@@ -73,6 +73,8 @@ func newBox(t *testing.T, edit func(*Spec)) *box {
 	}
 	mustDo(t, os.WriteFile(filepath.Join(b.work, "secret"), []byte(b.secret), 0o644))
 	mustDo(t, os.WriteFile(filepath.Join(b.source, "dkms.conf"), []byte("PACKAGE_NAME=foo\n"), 0o644))
+	// Not even what anybody may write to.
+	mustDo(t, errors.Join(os.Chmod(b.source, 0o777), os.Chmod(filepath.Join(b.source, "dkms.conf"), 0o666)))
 	b.spec = Spec{
 		StateDir: state,
 		Mounts: []Mount{
