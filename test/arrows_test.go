@@ -37,13 +37,14 @@ var arrows = map[string]string{
 	"internal/confeval":  "internal/sandbox pkg/proc pkg/dkms pkg/textfile",
 	"internal/source":    "pkg/changelog pkg/control pkg/debfile pkg/dkms pkg/version",
 	"internal/debsource": "internal/source pkg/changelog pkg/debhelper pkg/dkms pkg/textfile pkg/version",
-	"internal/cell": "internal/confeval internal/sandbox internal/source internal/target pkg/bmdeb pkg/changelog pkg/control " +
+	"internal/cell": "internal/confeval internal/sandbox internal/source internal/target internal/verify pkg/bmdeb pkg/changelog pkg/control " +
 		"pkg/debfile pkg/dkms pkg/kbuild pkg/kernel pkg/kmod pkg/textfile",
 	"internal/dhmodules": "internal/cell internal/confeval internal/debsource internal/source internal/target pkg/control pkg/debhelper " +
 		"pkg/textfile pkg/upload pkg/version",
 	"internal/cli":          "pkg/debhelper",
 	"internal/sandbox":      "pkg/proc",
 	"internal/signing":      "pkg/control pkg/debfile pkg/kmod pkg/version",
+	"internal/verify":       "pkg/kernel pkg/kmod pkg/textfile",
 	"internal/archive":      "pkg/control pkg/debfile pkg/proc pkg/textfile pkg/version",
 	"internal/record":       "internal/archive pkg/kernel pkg/proc",
 	"internal/target":       "internal/archive internal/record internal/sandbox pkg/control pkg/debfile pkg/kernel pkg/proc pkg/version",

@@ -203,7 +203,7 @@ func (v *Verifier) lookUp() {
 	f.arch, f.known = archOf(v.Kernel.on)
 	f.vermagic = v.Kernel.Vermagic
 	if f.vermagic == "" {
-		f.vermagic = vermagic(v.Kernel.Release, v.Kernel.on, f.arch)
+		f.vermagic = v.Kernel.DefaultVermagic()
 	}
 	for _, p := range v.Kernel.Exports {
 		if m := p.moduleName(); m != "" {
@@ -214,6 +214,13 @@ func (v *Verifier) lookUp() {
 		f.extraMods[p.moduleName()] = true
 	}
 	v.facts = f
+}
+
+// DefaultVermagic is the vermagic that Release and Config make: the kernel's
+// own, unless its struct layout is randomized.
+func (k *Kernel) DefaultVermagic() string {
+	a, _ := archOf(k.on)
+	return vermagic(k.Release, k.on, a)
 }
 
 // on says whether option, without its CONFIG_, is y.
