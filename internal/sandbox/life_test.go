@@ -117,7 +117,8 @@ func TestCallerDies(t *testing.T) {
 }
 
 // TestOrdinaryUser runs the tests of this package again as nobody, without and
-// with fakeroot, and as the root of a user namespace with one user.
+// with fakeroot, as the root of a user namespace with one user, and among as few
+// processes as in a container.
 func TestOrdinaryUser(t *testing.T) {
 	if os.Geteuid() != 0 || testing.Short() {
 		t.Skip("this is an ordinary user, or -short was given")
@@ -131,6 +132,7 @@ func TestOrdinaryUser(t *testing.T) {
 		{"nobody", nil, &syscall.Credential{Uid: nobody, Gid: nobody}},
 		{"nobody under fakeroot", []string{"fakeroot"}, &syscall.Credential{Uid: nobody, Gid: nobody}},
 		{"root under fakeroot", []string{"fakeroot"}, nil},
+		{"root in a container", []string{"unshare", "--pid", "--fork", "--kill-child", "--mount-proc"}, nil},
 		{"root of one user", []string{"unshare", "-Ur"}, &syscall.Credential{Uid: nobody, Gid: nobody}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

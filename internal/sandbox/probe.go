@@ -132,7 +132,7 @@ var causes = []cause{
 	{[]string{"/proc"}, noProc, "/proc is not mounted, as in a plain chroot", ""},
 	{denied, plainChroot, "this is a plain chroot, where namespaces cannot be made", ""},
 	{
-		[]string{"mount proc on"}, nil, "a new /proc may not be mounted here, as in containers that hide parts of it",
+		[]string{"mount proc on", "mount /proc failed"}, nil, "a new /proc may not be mounted here, as in containers that hide parts of it",
 		"start the container with all of /proc (podman: --security-opt unmask=ALL, docker: --security-opt systempaths=unconfined)",
 	},
 	{denied, setting("kernel/unprivileged_userns_clone", "0"), forbidden, "run sysctl kernel.unprivileged_userns_clone=1 as root"},

@@ -21,7 +21,7 @@ import (
 )
 
 // tools are the programs that make a sandbox.
-type tools struct{ bwrap, prlimit, setpriv, env string }
+type tools struct{ bwrap, prlimit, setpriv, unshare, env string }
 
 // findTools looks for them where builds look for theirs. All but bubblewrap
 // are essential in Debian.
@@ -30,7 +30,7 @@ func findTools() (tools, error) {
 	for _, p := range []struct {
 		name string
 		path *string
-	}{{"bwrap", &t.bwrap}, {"prlimit", &t.prlimit}, {"setpriv", &t.setpriv}, {"env", &t.env}} {
+	}{{"bwrap", &t.bwrap}, {"prlimit", &t.prlimit}, {"setpriv", &t.setpriv}, {"unshare", &t.unshare}, {"env", &t.env}} {
 		var err error
 		if *p.path, err = proc.LookPath(p.name, proc.SearchPath); err != nil {
 			return t, missingTool(p.name)
@@ -75,8 +75,11 @@ func (w *wrapped) wrap() error {
 		return err
 	}
 	w.marker = "GOKMS_SANDBOX=" + rand.Text()
-	cmd.Path = s.tools.bwrap
-	cmd.Args = append([]string{s.tools.bwrap, "--args", "3", "--json-status-fd", "4", "--"}, argv...)
+	argv = append([]string{s.tools.bwrap, "--args", "3", "--json-status-fd", "4", "--"}, argv...)
+	if s.user == superuser || s.nested() {
+		argv = append(s.withProc(), argv...)
+	}
+	cmd.Path, cmd.Args = argv[0], argv
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=" + proc.SearchPath, "LC_ALL=C.UTF-8", w.marker}
 	attr := new(syscall.SysProcAttr)
@@ -100,16 +103,22 @@ func (s *Sandbox) confine(attr *syscall.SysProcAttr) {
 	}
 }
 
-// nest makes a PID namespace as an ordinary user can.
+// nest makes a PID namespace as an ordinary user can: the user is its root.
 func nest(attr *syscall.SysProcAttr) {
 	attr.Cloneflags |= syscall.CLONE_NEWUSER | syscall.CLONE_NEWPID
-	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: nobody, HostID: os.Geteuid(), Size: 1}}
-	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: nobody, HostID: os.Getegid(), Size: 1}}
+	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
+	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
 }
+
+// withProc runs a command in a PID namespace with a /proc of that namespace:
+// bubblewrap looks there for its children.
+func (s *Sandbox) withProc() []string { return []string{s.tools.unshare, "--mount-proc", "--"} }
 
 // tryNested finds out whether bubblewrap works in such a namespace.
 func (s *Sandbox) tryNested() bool {
-	cmd := exec.Command(s.tools.bwrap, "--unshare-user", "--unshare-pid", "--ro-bind", "/", "/", "--proc", "/proc", s.tools.env)
+	argv := append(s.withProc(), s.tools.bwrap, "--unshare-user", "--uid", strconv.Itoa(nobody), "--gid", strconv.Itoa(nobody),
+		"--unshare-pid", "--ro-bind", "/", "/", "--proc", "/proc", s.tools.env)
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env, cmd.SysProcAttr = []string{}, new(syscall.SysProcAttr)
 	nest(cmd.SysProcAttr)
 	return cmd.Run() == nil
