@@ -60,6 +60,8 @@ The build:
 Running:
   -o, --output DIR          write packages to DIR (default: .)
       --log-dir DIR         write build logs to DIR (default: that of --output)
+      --record FILE         write to FILE what went into the packages, when all
+                            are built: gokms rebuild builds them once more
   -j, --jobs N              compile with N jobs (default: parallel= of
                             DEB_BUILD_OPTIONS, else the number of CPUs)
   -n, --no-act              print what would be built; build nothing

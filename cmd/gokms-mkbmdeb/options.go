@@ -37,6 +37,7 @@ type options struct {
 	sourceDir  string
 	output     string
 	logDir     string
+	record     string // file
 	jobs       int
 
 	maintainer     string
@@ -56,6 +57,9 @@ type options struct {
 	sandbox cell.Confinement
 	timeout time.Duration // of a build; 0: none
 	memory  int64         // bytes; 0: no limit
+
+	words  []string // that settle what is built, for the record
+	inputs []input  // that they name
 
 	keepBuild bool
 	json      bool
@@ -82,6 +86,7 @@ func commandFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "overrides", Usage: "read NAME*.conf files in `DIR` after dkms.conf, as dkms does in /etc/dkms"},
 		&ucli.StringSliceFlag{Name: "directive", Usage: "set a dkms.conf directive after all files: `NAME=VALUE`; repeatable"},
 		&ucli.StringFlag{Name: "log-dir", Usage: "write build logs to `DIR` (default: the output directory)"},
+		&ucli.StringFlag{Name: "record", Usage: "write to `FILE` what went in, for gokms rebuild"},
 		&ucli.StringFlag{Name: "sandbox", Value: string(cell.On), Usage: "build in a sandbox: `on|off|auto`"},
 		&ucli.DurationFlag{Name: "timeout", Value: 2 * time.Hour, Usage: "end a build that takes longer than `TIME`, such as 90s, 30m or 2h; 0: never"},
 		&ucli.StringFlag{Name: "memory", Usage: "end a build that uses more memory than `SIZE`, such as 512M or 4G, in the sandbox"},
@@ -108,7 +113,7 @@ func newOptions(c *ucli.Context, env *cli.Env) (*options, error) {
 		sources:    c.Args().Slice(),
 		kernels:    c.StringSlice("kernel"),
 		sourceTree: abs("source-tree"), sourceDir: abs("source-dir"),
-		output: abs("output"), logDir: abs("log-dir"), overrides: abs("overrides"),
+		output: abs("output"), logDir: abs("log-dir"), record: abs("record"), overrides: abs("overrides"),
 		maintainer: c.String("maintainer"), fallbackMaint: fallbackMaintainer(env),
 		name: c.String("name"), packageVersion: c.String("package-version"), revision: c.String("revision"),
 		provides: c.StringSlice("provides"), directives: c.StringSlice("directive"),
@@ -117,6 +122,7 @@ func newOptions(c *ucli.Context, env *cli.Env) (*options, error) {
 		sandbox:     cell.Confinement(c.String("sandbox")), timeout: c.Duration("timeout"),
 		keepBuild: c.Bool("keep-build"), json: c.Bool("json"), noAct: c.Bool("no-act"), level: level(c),
 	}
+	o.words, o.inputs = recordedOptions(c, abs)
 	var errs []error
 	var err error
 	if o.places, err = flags.New(c, env); err != nil {
@@ -216,6 +222,9 @@ func (o *options) check() []error {
 	}
 	if o.memory > 0 && o.sandbox == cell.Off {
 		bad("--memory wants a sandbox, which --sandbox=off forbids")
+	}
+	if o.record != "" && o.noAct {
+		bad("--record and --no-act contradict each other: nothing is built that could be recorded")
 	}
 	return append(errs, o.checkMaintainer()...)
 }

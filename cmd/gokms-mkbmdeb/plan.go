@@ -75,8 +75,8 @@ func (c *command) resolve(ctx context.Context, o *cell.Options) ([]*source.Sourc
 	var all []*source.Source
 	var errs []error
 	byName := map[string]*source.Source{}
-	for _, arg := range c.sources {
-		arg, err := c.fetchSource(ctx, arg)
+	for _, text := range c.sources {
+		arg, err := c.fetchSource(ctx, text)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -89,6 +89,7 @@ func (c *command) resolve(ctx context.Context, o *cell.Options) ([]*source.Sourc
 			errs = append(errs, err)
 			continue
 		}
+		c.arguments = append(c.arguments, c.newArgument(text, arg, found))
 		for _, s := range found {
 			for _, w := range s.Warnings {
 				c.log.Warn(w)
@@ -139,7 +140,7 @@ func (c *command) checkOutput() error {
 	if c.logDir != "" && c.logDir != c.output {
 		errs = append(errs, writable("--log-dir", c.logDir))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.checkRecord())...)
 }
 
 // writable finds out whether files can be made in dir or, if it does not exist

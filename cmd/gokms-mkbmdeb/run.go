@@ -50,6 +50,9 @@ type command struct {
 
 	sandboxed bool // builds and evaluations are
 
+	arguments []argument
+	results   []*cell.Result
+
 	started   bool  // a build
 	stdoutErr error // the first of writing there
 	warned    map[string]bool
@@ -87,7 +90,17 @@ func (c *command) do(ctx context.Context) (err error) {
 	if c.noAct {
 		return c.printPlan(cells)
 	}
-	return c.build(ctx, cells)
+	recorded, err := c.beginRecord(ctx, kernels, cells)
+	switch {
+	case ctx.Err() != nil:
+		return cli.Interrupted(ctx)
+	case err != nil:
+		return planError(err)
+	}
+	if err := c.build(ctx, cells); err != nil {
+		return err
+	}
+	return c.endRecord(recorded)
 }
 
 // decideSandbox finds out whether there will be one.
@@ -177,14 +190,14 @@ func commandLine(cmd *exec.Cmd) string {
 // build runs the cells one after another and tells the results.
 func (c *command) build(ctx context.Context, cells []*cell.Cell) error {
 	c.started = true
-	results := []*cell.Result{}
+	c.results = []*cell.Result{}
 	failed, built := 0, 0
 	for _, one := range cells {
 		r := c.buildOne(ctx, one)
 		if ctx.Err() != nil && r.Status == cell.Failed {
 			break
 		}
-		results = append(results, r)
+		c.results = append(c.results, r)
 		switch r.Status {
 		case cell.Failed:
 			failed++
@@ -193,7 +206,7 @@ func (c *command) build(ctx context.Context, cells []*cell.Cell) error {
 		}
 	}
 	if c.json {
-		if err := cli.WriteJSON(c.env.Stdout, results); err != nil {
+		if err := cli.WriteJSON(c.env.Stdout, c.results); err != nil {
 			return err
 		}
 	}

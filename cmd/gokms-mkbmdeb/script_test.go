@@ -63,7 +63,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"mkbmdeb": mkbmdeb, "kernel": kernelTree, "module": module, "deb": deb, "hostile": hostile, "show": show,
-			"empty": empty, "expand": expand, "appears": appears, "gone": gone, "pipe": pipe,
+			"empty": empty, "expand": expand, "appears": appears, "gone": gone, "pipe": pipe, "recorded": recordedAs,
 		},
 	})
 }

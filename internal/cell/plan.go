@@ -87,6 +87,9 @@ func (c *Cell) Title() string {
 	return fmt.Sprintf("%s/%s for %s", c.Source.Name, c.Source.Version, c.Kernel.Release)
 }
 
+// Clock is the time of all files in c's package.
+func (c *Cell) Clock() time.Time { return c.clock }
+
 // Plan evaluates src for tree and resolves what its package will be. Nothing
 // but WorkDir is written. A kernel that dkms.conf excludes is no error: see
 // Conf.Excluded.
