@@ -15,6 +15,7 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"github.com/gokms/gokms/internal/archive"
 	"github.com/gokms/gokms/internal/cli"
 	"github.com/gokms/gokms/internal/record"
 	"github.com/gokms/gokms/internal/target/flags"
@@ -26,7 +27,8 @@ const rebuildHelp = `Usage: gokms rebuild [options] RECORD
 Builds packages once more, from the record that gokms-mkbmdeb --record wrote,
 and compares them with those that were built then. First all that went in is
 looked at: sources, headers, compilers, tools and gokms itself must be the same.
-Headers are fetched by their hashes; those that were installed must be installed.
+Headers that were fetched are fetched by their hashes, as are sources; those that
+were installed must be installed.
 
 Inputs:
       --source PATH         take the source from PATH, not from where it was; for
@@ -101,6 +103,12 @@ func rebuild(ctx context.Context, c *ucli.Context, env *cli.Env) error {
 	if err != nil {
 		return cli.BadInput(err)
 	}
+	if err := r.fetchSources(ctx); err != nil {
+		if ctx.Err() != nil {
+			return cli.Interrupted(ctx)
+		}
+		return cli.BadInput(err)
+	}
 	if err := r.check(ctx, program); err != nil {
 		if ctx.Err() != nil {
 			return cli.Interrupted(ctx)
@@ -124,8 +132,35 @@ func (r *rebuilder) replaceSources(paths []string) error {
 	}
 	for i, path := range paths {
 		r.Sources[i].Path = absolute(r.env, path)
+		r.Sources[i].Kind = "" // it is not fetched
 	}
 	return nil
+}
+
+// fetchSources brings sources that were fetched from the archive into the cache
+// of this machine.
+func (r *rebuilder) fetchSources(ctx context.Context) error {
+	progress := cli.NewProgress(r.env, prog+" rebuild", r.log, r.level)
+	defer progress.End()
+	var errs []error
+	for i, s := range r.Sources {
+		if _, err := os.Stat(s.Path); s.Kind != record.Archive || err == nil {
+			continue
+		}
+		if r.places.NoCache != nil {
+			return r.places.NoCache
+		}
+		stem := strings.TrimSuffix(filepath.Base(s.Path), ".deb")
+		path, err := r.places.Archive(runner(r.env, r.log), progress).DebExact(ctx, archive.Package{
+			Name: s.Package, Version: s.PackageVersion, Architecture: stem[strings.LastIndex(stem, "_")+1:], SHA256: s.SHA256,
+		})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("source %s: %w", s.Argument, err))
+			continue
+		}
+		r.Sources[i].Path = path
+	}
+	return errors.Join(errs...)
 }
 
 const builderName = "gokms-mkbmdeb"

@@ -781,6 +781,47 @@ func TestDeb(t *testing.T) {
 	}
 }
 
+func TestDebExact(t *testing.T) {
+	t.Parallel()
+	r := newRepo(t, deb{name: "foo-dkms", version: "1:1.0-1", arch: "all"})
+	m := newMachine(t, r)
+	first, err := Open(m.Options).Deb(t.Context(), "foo-dkms")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := filepath.Base(filepath.Dir(first))
+	r.add(t, deb{name: "foo-dkms", version: "2-1", arch: "all"})
+	bare := newMachine(t, r)
+	a := Open(bare.Options)
+	want := Package{Name: "foo-dkms", Version: "1:1.0-1", Architecture: "all", SHA256: sum}
+	for range 2 {
+		got, err := a.DebExact(t.Context(), want)
+		if err != nil || !strings.HasPrefix(got, bare.CacheDir) || !strings.HasSuffix(got, "/foo-dkms_1.0-1_all.deb") {
+			t.Errorf("DebExact() = %s, %v", got, err)
+		}
+	}
+	if n := bare.count(" download "); n != 1 {
+		t.Errorf("%d downloads; want 1", n)
+	}
+	offline := bare.Options
+	offline.Offline = true
+	if _, err := Open(offline).DebExact(t.Context(), want); err != nil {
+		t.Errorf("DebExact() offline = %v", err)
+	}
+	gone, other := want, want
+	gone.Version, gone.SHA256 = "1.5-1", strings.Repeat("0", 64)
+	if _, err := Open(offline).DebExact(t.Context(), gone); !errors.As(err, new(*OfflineError)) {
+		t.Errorf("DebExact() offline = %v; want an OfflineError", err)
+	}
+	if _, err := a.DebExact(t.Context(), gone); !errors.As(err, new(*GoneError)) {
+		t.Errorf("DebExact() of what is gone = %v; want a GoneError", err)
+	}
+	other.SHA256 = strings.Repeat("0", 64)
+	if _, err := a.DebExact(t.Context(), other); !errors.As(err, new(*HashError)) {
+		t.Errorf("DebExact() of other bytes = %v; want a HashError", err)
+	}
+}
+
 func TestFetchExact(t *testing.T) {
 	t.Parallel()
 	r := newRepo(t, two()...)

@@ -242,12 +242,8 @@ func (a *Archive) FetchExact(ctx context.Context, packages []Package) (*Set, err
 
 // exact fetches one version of a package.
 func (a *Archive) exact(ctx context.Context, p Package) (*entry, error) {
-	p.SHA256 = strings.ToLower(p.SHA256)
-	if err := errors.Join(control.ValidPackageName(p.Name), version.Validate(p.Version)); err != nil {
+	if err := checkExact(&p); err != nil {
 		return nil, err
-	}
-	if !sha256RE.MatchString(p.SHA256) {
-		return nil, fmt.Errorf("package %s: bad SHA256 %q", p.Name, p.SHA256)
 	}
 	if e := a.readEntry(p.SHA256); e != nil {
 		return e, nil
@@ -272,6 +268,18 @@ func (a *Archive) exact(ctx context.Context, p Package) (*entry, error) {
 			return nil, &GoneError{p.Name, p.Version, p.SHA256, errors.Join(err, rerr)}
 		}
 	}
+}
+
+// checkExact refuses what no package could be asked for by.
+func checkExact(p *Package) error {
+	p.SHA256 = strings.ToLower(p.SHA256)
+	if err := errors.Join(control.ValidPackageName(p.Name), version.Validate(p.Version)); err != nil {
+		return err
+	}
+	if !sha256RE.MatchString(p.SHA256) {
+		return fmt.Errorf("package %s: bad SHA256 %q", p.Name, p.SHA256)
+	}
+	return nil
 }
 
 // Unpack brings given .deb files into the cache: one kernel's headers and what
@@ -375,16 +383,51 @@ func (a *Archive) Deb(ctx context.Context, name string) (string, error) {
 	return a.keepDeb(ctx, p)
 }
 
+// DebExact is Deb for the package of this very name, version, architecture and
+// hash: what a record of a build says.
+func (a *Archive) DebExact(ctx context.Context, p Package) (string, error) {
+	if err := checkExact(&p); err != nil {
+		return "", err
+	}
+	path := a.debPath(p)
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	if a.o.Offline {
+		return "", &OfflineError{What: p.Name + " " + p.Version}
+	}
+	a.sweep()
+	path, err := a.keepDeb(ctx, p)
+	if err == nil || !isGone(err) {
+		return path, err
+	}
+	l, lerr := a.headersLists(ctx)
+	if lerr != nil {
+		return "", lerr
+	}
+	if changed, rerr := l.refresh(ctx); rerr != nil || !changed {
+		return "", &GoneError{p.Name, p.Version, p.SHA256, errors.Join(err, rerr)}
+	}
+	if path, err = a.keepDeb(ctx, p); isGone(err) {
+		err = &GoneError{p.Name, p.Version, p.SHA256, err}
+	}
+	return path, err
+}
+
+// debPath is where a package is kept as it is.
+func (a *Archive) debPath(p Package) string {
+	return filepath.Join(a.o.CacheDir, "packages", p.SHA256, fmt.Sprintf("%s_%s_%s.deb", p.Name, noEpoch(p.Version), p.Architecture))
+}
+
 // keepDeb downloads a package as it is.
 func (a *Archive) keepDeb(ctx context.Context, p Package) (path string, err error) {
 	l, err := a.headersLists(ctx)
 	if err != nil {
 		return "", err
 	}
-	dest := filepath.Join(a.o.CacheDir, "packages", p.SHA256)
-	path = filepath.Join(dest, fmt.Sprintf("%s_%s_%s.deb", p.Name, noEpoch(p.Version), p.Architecture))
+	path = a.debPath(p)
 	there := func() bool { _, err := os.Stat(path); return err == nil }
-	return path, a.make(ctx, p.SHA256, dest, there, func(dir string) error {
+	return path, a.make(ctx, p.SHA256, filepath.Dir(path), there, func(dir string) error {
 		deb, err := a.download(ctx, l, p, dir)
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ package target
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -68,11 +69,12 @@ func (f *Finder) givenPath(ctx context.Context, path string) (kernels []*Kernel,
 		return nil, nil, cause(err)
 	case !info.IsDir() && strings.HasSuffix(path, ".deb"):
 		return nil, []string{path}, nil
-	case !info.IsDir() && strings.HasSuffix(path, ".json"):
-		kernels, err := f.recorded(ctx, path)
-		return kernels, nil, err
 	case !info.IsDir():
-		return nil, nil, errors.New("neither a directory nor a .deb")
+		kernels, err := f.recorded(ctx, path)
+		if _, ok := errors.AsType[*json.SyntaxError](err); ok {
+			err = errors.New("neither a directory, a .deb nor a record of a build")
+		}
+		return kernels, nil, err
 	case isTree(path):
 		k, err := f.bareTree(path)
 		return one(k), nil, err

@@ -451,7 +451,7 @@ func TestGiven(t *testing.T) {
 			"/lib/modules/6.1.0-8-amd64/build -> /usr/src/linux-headers-6.1.0-8-amd64",
 		}},
 		{headers: filepath.Join(dir, "none"), err: "--headers DIR/none: no such file or directory"},
-		{headers: filepath.Join(dir, "text"), err: "--headers DIR/text: neither a directory nor a .deb"},
+		{headers: filepath.Join(dir, "text"), err: "--headers DIR/text: neither a directory, a .deb nor a record of a build"},
 		{headers: filepath.Join(dir, "empty"), err: "--headers DIR/empty: no headers: there is no .config, lib/modules/*/build, usr/src/linux-headers-* or *.deb"},
 	} {
 		f.Headers = []string{tt.headers}
@@ -624,7 +624,7 @@ func TestRecorded(t *testing.T) {
 			if tt.kbuild.Name != "" {
 				r.Kernels[0].Headers = append(r.Kernels[0].Headers, tt.kbuild)
 			}
-			file := filepath.Join(t.TempDir(), "record.json")
+			file := filepath.Join(t.TempDir(), "record")
 			if err := record.Write(file, r); err != nil {
 				t.Fatal(err)
 			}
