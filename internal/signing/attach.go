@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,6 +70,13 @@ func Attach(ctx context.Context, o *AttachOptions) (a *Attached, err error) {
 	}
 	if err := errors.Join(append(errs, s.strays())...); err != nil {
 		return nil, err
+	}
+	if _, statErr := os.Stat(o.Out); errors.Is(statErr, fs.ErrNotExist) {
+		defer func() {
+			if err != nil {
+				os.Remove(o.Out) // if it was made and is empty
+			}
+		}()
 	}
 	j, err := newJob(o, debs)
 	if err != nil {
@@ -204,23 +212,29 @@ func (j *job) control(s control.Stanza) (control.Stanza, error) {
 	return s, nil
 }
 
-// publish moves the results into place.
+// publish moves the results into place. If that fails midway, all is put back
+// as it was: what the results replaced was kept beside them.
 func (j *job) publish() (_ *Attached, err error) {
 	a := new(Attached)
+	kept, err := os.MkdirTemp(j.tmp, ".replaced-")
+	if err != nil {
+		return nil, err
+	}
 	var done []string
 	defer func() {
 		if err != nil {
-			for _, path := range done {
-				err = errors.Join(err, os.Remove(path))
-			}
+			err = errors.Join(err, takeBack(j.Out, kept, done))
 		}
 	}()
 	for i, name := range j.made {
 		path := filepath.Join(j.Out, name)
+		if err := keep(path, filepath.Join(kept, name)); err != nil {
+			return nil, err
+		}
+		done = append(done, name)
 		if err := os.Rename(filepath.Join(j.tmp, name), path); err != nil {
 			return nil, err
 		}
-		done = append(done, path)
 		if i < j.debs {
 			a.Debs = append(a.Debs, path)
 		} else {
@@ -228,4 +242,38 @@ func (j *job) publish() (_ *Attached, err error) {
 		}
 	}
 	return a, nil
+}
+
+// keep makes the file path, if there is one, the file kept as well.
+func keep(path, kept string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s: is in the way: not a regular file", path)
+	}
+	if os.Link(path, kept) == nil {
+		return nil
+	}
+	return os.Rename(path, kept) // the file system has no hard links
+}
+
+// takeBack removes results from dir, or replaces them by what was kept of
+// before.
+func takeBack(dir, kept string, names []string) error {
+	var errs []error
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		err := os.Rename(filepath.Join(kept, name), path)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = os.Remove(path)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -42,11 +42,7 @@ func (j *job) repack(ctx context.Context, d *deb, stanza control.Stanza, signed 
 		return err
 	}
 	defer os.RemoveAll(dir)
-	compression, err := memberCompression(d.path)
-	if err != nil {
-		return err
-	}
-	p := &debfile.Package{Control: stanza, Scripts: d.ControlFiles(), Compression: compression}
+	p := &debfile.Package{Control: stanza, Scripts: d.ControlFiles(), Compression: d.Compression()}
 	delete(p.Scripts, "md5sums")
 	err = d.Walk(func(e debfile.Entry, content io.Reader) error {
 		if err := ctx.Err(); err != nil {
@@ -96,31 +92,4 @@ func spool(path string, e debfile.Entry, content io.Reader) (debfile.File, error
 	}
 	_, err = io.Copy(out, content)
 	return f, errors.Join(err, out.Close())
-}
-
-// memberCompression is how the members of the .deb at path are compressed: the
-// second one, control.tar, tells.
-func memberCompression(path string) (debfile.Compression, error) {
-	const name = len("!<arch>\n") + 60 + len("2.0\n") // behind debian-binary
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	head := make([]byte, name+16)
-	if _, err := io.ReadFull(f, head); err != nil {
-		return "", err
-	}
-	switch member := strings.TrimRight(string(head[name:]), " /"); member {
-	case "control.tar":
-		return debfile.None, nil
-	case "control.tar.gz":
-		return debfile.Gzip, nil
-	case "control.tar.xz":
-		return debfile.XZ, nil
-	case "control.tar.zst":
-		return debfile.Zstd, nil
-	default:
-		return "", fmt.Errorf("second member is %q, not control.tar", member)
-	}
 }

@@ -20,6 +20,7 @@
 package signing
 
 import (
+	"errors"
 	"fmt"
 	"os/exec"
 	"regexp"
@@ -56,8 +57,14 @@ func (e *Error) Error() string {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Hint says what the user can do.
-func (e *Error) Hint() string { return e.Cure }
+// Hint says what the user can do: Cure, else what Err says.
+func (e *Error) Hint() string {
+	var h interface{ Hint() string }
+	if e.Cure == "" && errors.As(e.Err, &h) {
+		return h.Hint()
+	}
+	return e.Cure
+}
 
 // moduleFile is the path of a module in a package.
 var moduleFile = regexp.MustCompile(`^(?:usr/)?lib/modules/([^/]+)/.+\.ko(\.gz|\.xz|\.zst)?$`)

@@ -8,7 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -305,9 +305,7 @@ func TestAttachRefuses(t *testing.T) {
 			if tt.name == "two problems" && strings.Count(err.Error(), "no signature") != 2 {
 				t.Errorf("Attach() = %v; want both problems", err)
 			}
-			after := tree(t, s.dir)
-			delete(after, "out/")
-			if diff := cmp.Diff(before, after); diff != "" {
+			if diff := cmp.Diff(before, tree(t, s.dir)); diff != "" {
 				t.Errorf("Attach() changes (-before +after):\n%s", diff)
 			}
 		})
@@ -321,8 +319,8 @@ func TestAttachCancelled(t *testing.T) {
 	if _, err := Attach(ctx, &s.options); !errors.Is(err, context.Canceled) {
 		t.Errorf("Attach() = %v; want %v", err, context.Canceled)
 	}
-	if left := tree(t, s.out); len(left) != 1 {
-		t.Errorf("Attach() leaves %v", left)
+	if _, err := os.Stat(s.out); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Attach() leaves %v", tree(t, s.out))
 	}
 }
 
@@ -468,23 +466,45 @@ func TestChangesRefuses(t *testing.T) {
 		if _, err := Attach(t.Context(), &s.options); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: Attach() = %v; want %s", name, err, tt.want)
 		}
-		if left := tree(t, s.out); len(left) != 1 {
-			t.Errorf("%s: Attach() leaves %v", name, left)
+		if _, err := os.Stat(s.out); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: Attach() leaves %v", name, tree(t, s.out))
 		}
 	}
 }
 
-func TestMemberCompression(t *testing.T) {
-	for _, c := range []debfile.Compression{debfile.None, debfile.Zstd} {
-		p := barDeb(t)
-		p.Compression = c
-		if got, err := memberCompression(writeDeb(t, t.TempDir(), p)); got != c || err != nil {
-			t.Errorf("memberCompression() = %q, %v; want %q", got, err, c)
-		}
+// TestPublishTakesBack has something in the way of the last file.
+func TestPublishTakesBack(t *testing.T) {
+	s := newStage(t)
+	foo := filepath.Join(s.out, "foo-modules-"+kver+"_2.0-1+sig1_amd64.deb")
+	if err := os.MkdirAll(filepath.Join(s.out, "foo-modules-"+kver+"-dbgsym_2.0-1+sig1_amd64.deb", "x"), 0o755); err != nil {
+		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "x.deb")
-	write(t, path, []byte("short"))
-	if _, err := memberCompression(path); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("memberCompression() of 5 bytes = %v", err)
+	write(t, foo, []byte("older"))
+	before := tree(t, s.out)
+	if _, err := Attach(t.Context(), &s.options); err == nil || !strings.HasSuffix(err.Error(), "dbgsym_2.0-1+sig1_amd64.deb: is in the way: not a regular file") {
+		t.Errorf("Attach() = %v", err)
+	}
+	if diff := cmp.Diff(before, tree(t, s.out)); diff != "" {
+		t.Errorf("Attach() leaves (-want +got):\n%s", diff)
+	}
+}
+
+func TestFailureLeavesNoDirectory(t *testing.T) {
+	s := newStage(t)
+	s.options.Changes = []string{filepath.Join(s.dir, "absent.changes")}
+	if _, err := Attach(t.Context(), &s.options); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Attach() = %v", err)
+	}
+	if _, err := os.Stat(s.out); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the directory for the results is left: %v", err)
+	}
+}
+
+func TestHint(t *testing.T) {
+	inner := &Error{Err: errors.New("x"), Cure: "do y"}
+	for want, e := range map[string]*Error{"do y": {Err: fmt.Errorf("z: %w", inner)}, "do w": {Err: inner, Cure: "do w"}, "": {Err: errors.New("x")}} {
+		if got := e.Hint(); got != want {
+			t.Errorf("Hint() = %q; want %q", got, want)
+		}
 	}
 }

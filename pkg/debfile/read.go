@@ -44,6 +44,7 @@ type Reader struct {
 	closer  io.Closer
 	options ReadOptions
 	data    part
+	packed  Compression
 	stanza  control.Stanza
 	parts   map[string]string
 }
@@ -110,6 +111,10 @@ func (r *Reader) Control() control.Stanza {
 	return control.Stanza{Fields: slices.Clone(r.stanza.Fields)}
 }
 
+// Compression is that of the control member, with which such packages as
+// [Write] makes have their data compressed as well.
+func (r *Reader) Compression() Compression { return r.packed }
+
 // ControlFiles returns the other files of the control member by name:
 // maintainer scripts, md5sums, triggers and so on. The map is the caller's.
 func (r *Reader) ControlFiles() map[string]string { return maps.Clone(r.parts) }
@@ -127,6 +132,11 @@ func (r *Reader) findMembers(size int64) (admin part, err error) {
 	}
 	if admin, err = nextMember(a, "control.tar", "", ".gz", ".xz", ".zst"); err != nil {
 		return part{}, err
+	}
+	for _, c := range []Compression{None, Gzip, XZ, Zstd} {
+		if admin.name == "control.tar"+c.extension() {
+			r.packed = c
+		}
 	}
 	r.data, err = nextMember(a, "data.tar", "", ".gz", ".xz", ".zst", ".bz2", ".lzma")
 	return admin, err

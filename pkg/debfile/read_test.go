@@ -123,6 +123,24 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+func TestCompression(t *testing.T) {
+	t.Parallel()
+	for ext, want := range map[string]Compression{"": None, ".zst": Zstd} {
+		content := controlTar()
+		if ext != "" {
+			content = zst(content)
+		}
+		deb := arBytes(arPart{"debian-binary", "2.0\n"}, arPart{"control.tar" + ext, content}, arPart{"data.tar", tarBytes(dirEntry("./"))})
+		r, err := NewReader(bytes.NewReader(deb), int64(len(deb)), "x.deb", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Compression(); got != want {
+			t.Errorf("Compression() of control.tar%s = %q; want %q", ext, got, want)
+		}
+	}
+}
+
 func TestLimit(t *testing.T) {
 	t.Parallel()
 	p := testPackage(Zstd)
