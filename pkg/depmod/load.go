@@ -60,8 +60,8 @@ func (l *loader) warnf(path, format string, args ...any) {
 // defaultPaths is Dirs, without the second name of one directory.
 func (l *loader) defaultPaths() []string {
 	dirs := Dirs()
-	usr, err1 := os.Stat(resolve(l.root, "/usr/lib/depmod.d"))
-	lib, err2 := os.Stat(resolve(l.root, "/lib/depmod.d"))
+	usr, err1 := os.Stat(Resolve(l.root, "/usr/lib/depmod.d"))
+	lib, err2 := os.Stat(Resolve(l.root, "/lib/depmod.d"))
 	switch {
 	case err1 != nil:
 	case err2 == nil && os.SameFile(usr, lib):
@@ -74,7 +74,7 @@ func (l *loader) defaultPaths() []string {
 
 // list adds the files of one directory, or a file.
 func (l *loader) list(path string) error {
-	real := resolve(l.root, path)
+	real := Resolve(l.root, path)
 	info, err := os.Stat(real)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -103,7 +103,7 @@ func (l *loader) list(path string) error {
 // is undefined in kmod 30, which looks at what stat(2) left on the stack; we
 // say that it does, and warn.
 func (l *loader) read(path string) error {
-	real := resolve(l.root, path)
+	real := Resolve(l.root, path)
 	info, err := os.Stat(real)
 	src := Source{Path: path}
 	switch {
@@ -127,9 +127,10 @@ func (l *loader) read(path string) error {
 // maxLinks is how many links the kernel follows in one path.
 const maxLinks = 40
 
-// resolve follows the symbolic links of a path as a process would whose root
-// directory is root. What cannot be followed is kept as it is.
-func resolve(root, path string) string {
+// Resolve follows the symbolic links of a path as a process would whose root
+// directory is root, "" for the running system's. What cannot be followed is
+// kept as it is.
+func Resolve(root, path string) string {
 	if root == "" {
 		if real, err := filepath.EvalSymlinks(path); err == nil {
 			return real

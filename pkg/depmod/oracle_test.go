@@ -447,7 +447,7 @@ func installDepmod(t *testing.T, root string) {
 		if f == program {
 			to = "/sbin/depmod"
 		}
-		to = resolve(root, to)
+		to = Resolve(root, to)
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			t.Fatal(err)
 		}

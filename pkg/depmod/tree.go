@@ -88,12 +88,12 @@ type walker struct {
 }
 
 func (w *walker) start(dir string) error {
-	info, err := os.Stat(resolve(w.root, dir))
+	info, err := os.Stat(Resolve(w.root, dir))
 	if err != nil {
 		return err
 	}
 	w.way = []os.FileInfo{info}
-	return w.dir(dir, resolve(w.root, dir))
+	return w.dir(dir, Resolve(w.root, dir))
 }
 
 // dir looks into a directory, which depmod calls name and we real.
@@ -120,7 +120,7 @@ func (w *walker) entry(name, real string, e fs.DirEntry) {
 		return
 	}
 	if e.Type() == fs.ModeSymlink {
-		real = resolve(w.root, strings.TrimPrefix(real, strings.TrimSuffix(w.root, "/")))
+		real = Resolve(w.root, strings.TrimPrefix(real, strings.TrimSuffix(w.root, "/")))
 	}
 	info, err := os.Stat(real)
 	switch {

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+
+package status
+
+import (
+	"bytes"
+	"crypto/md5"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/gokms/gokms/pkg/control"
+	"github.com/gokms/gokms/pkg/textfile"
+)
+
+// adminDir is dpkg's database.
+const adminDir = "/var/lib/dpkg"
+
+// maxList is far above any file of dpkg's database, in bytes.
+const maxList = 256 << 20
+
+// packages is what dpkg knows of the files below lib/modules. It reads dpkg's
+// own files: one run of dpkg-query for each file, or of those of all packages,
+// takes longer than all else together.
+type packages struct {
+	dir    string                       // of dpkg's database
+	status []byte                       // the stanzas of all packages
+	owners map[string]map[string]string // by kernel, then by file: the package
+	bases  map[string]string            // names of the lists, without ending, by package
+}
+
+// readPackages reads the lists of all packages. A root without dpkg has none.
+func (r root) readPackages() (*packages, error) {
+	p := &packages{dir: r.path(adminDir), owners: map[string]map[string]string{}, bases: map[string]string{}}
+	lists, err := filepath.Glob(filepath.Join(p.dir, "info", "*.list"))
+	if err != nil {
+		return nil, err
+	}
+	for _, list := range lists {
+		text, err := os.ReadFile(list)
+		if err != nil {
+			return nil, err
+		}
+		if bytes.Contains(text, []byte("/lib/modules/")) {
+			p.add(strings.TrimSuffix(filepath.Base(list), ".list"), string(text))
+		}
+	}
+	if len(p.bases) == 0 {
+		return p, nil
+	}
+	p.status, err = textfile.ReadFile(filepath.Join(p.dir, "status"), maxList)
+	return p, err
+}
+
+// add adds a package's files: modules, and modules.order, by which the kernel's
+// own package is known.
+func (p *packages) add(base, list string) {
+	name, _, _ := strings.Cut(base, ":")
+	for line := range strings.Lines(list) {
+		rest, ok := strings.CutPrefix(strings.TrimPrefix(strings.TrimSuffix(line, "\n"), "/usr"), "/lib/modules/")
+		kver, file, inside := strings.Cut(rest, "/")
+		if !ok || !inside || !isModule(file) && file != modulesOrder {
+			continue
+		}
+		if p.owners[kver] == nil {
+			p.owners[kver] = map[string]string{}
+		}
+		p.owners[kver][file] = name
+		p.bases[name] = base
+	}
+}
+
+// modulesOrder comes with a kernel's image and goes with it.
+const modulesOrder = "modules.order"
+
+// isModule says whether a file has the name of a module.
+func isModule(file string) bool {
+	base := path.Base(file)
+	for _, ext := range []string{".gz", ".xz", ".zst"} {
+		base = strings.TrimSuffix(base, ext)
+	}
+	return strings.HasSuffix(base, ".ko") && base != ".ko"
+}
+
+// isKernels says whether the package holds the kernel's own modules. Ubuntu has
+// them in packages beside that of the image.
+func (p *packages) isKernels(kver, pkg string) bool {
+	return pkg != "" && (pkg == p.owners[kver][modulesOrder] || strings.HasPrefix(pkg, "linux-image-") ||
+		pkg == "linux-modules-"+kver || pkg == "linux-modules-extra-"+kver)
+}
+
+// version is that of a package.
+func (p *packages) version(pkg string) (string, error) {
+	start := bytes.Index(append([]byte("\n"), p.status...), []byte("\nPackage: "+pkg+"\n"))
+	if start < 0 {
+		return "", fmt.Errorf("%s/status does not know the package %s", p.dir, pkg)
+	}
+	text := p.status[start:]
+	if end := bytes.Index(text, []byte("\n\n")); end >= 0 {
+		text = text[:end+1]
+	}
+	stanzas, err := control.Parse(bytes.NewReader(text), p.dir+"/status")
+	if err != nil || len(stanzas) == 0 {
+		return "", err
+	}
+	return stanzas[0].Get("Version"), nil
+}
+
+// changed says whether a file of a package has other content than the package
+// shipped. Packages without checksums do not tell.
+func (p *packages) changed(pkg, file string, content []byte) bool {
+	text, err := textfile.ReadFile(filepath.Join(p.dir, "info", p.bases[pkg]+".md5sums"), maxList)
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(text)) {
+		sum, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
+		if strings.TrimPrefix(name, "usr/") == file {
+			got := md5.Sum(content)
+			return sum != hex.EncodeToString(got[:])
+		}
+	}
+	return false
+}
