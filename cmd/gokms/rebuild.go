@@ -218,7 +218,12 @@ func (r *rebuilder) check(ctx context.Context, program string) error {
 		}
 	}
 	for _, t := range tools {
-		if text := t.Compare(asker.Tool(ctx, t.Command, t.Package)); text != "" {
+		now := asker.Tool(ctx, t.Command, t.Package)
+		switch text := t.Compare(now); {
+		case text == "":
+		case now.Version == "" && t.Package != "":
+			errs = append(errs, cli.WithHint(errors.New(text), "install the package "+t.Package))
+		default:
 			differ("%s", text)
 		}
 	}

@@ -28,7 +28,7 @@ func (f *Finder) given(ctx context.Context) ([]*Kernel, error) {
 	var errs []error
 	for _, path := range f.Headers {
 		found, packages, err := f.givenPath(ctx, path)
-		if err != nil {
+		for _, err := range parts(err) {
 			errs = append(errs, fmt.Errorf("--headers %s: %w", path, err))
 		}
 		kernels = append(kernels, found...)
@@ -42,6 +42,21 @@ func (f *Finder) given(ctx context.Context) ([]*Kernel, error) {
 		kernels = append(kernels, found...)
 	}
 	return kernels, errors.Join(append(errs, f.checkGiven(kernels)...)...)
+}
+
+// parts are the errors that err joins.
+func parts(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []error
+		for _, e := range joined.Unwrap() {
+			all = append(all, parts(e)...)
+		}
+		return all
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
 }
 
 // checkGiven refuses two kernels of one name, and those of another

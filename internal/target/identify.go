@@ -208,6 +208,7 @@ func (f *Finder) exactly(ctx context.Context, k record.Kernel) (*Kernel, error) 
 // sameInstalled compares the packages that were installed with those that are.
 func (f *Finder) sameInstalled(ctx context.Context, k record.Kernel) error {
 	var errs []error
+	var absent []record.Headers
 	for _, h := range k.Headers {
 		if h.SHA256 != "" {
 			continue
@@ -215,15 +216,29 @@ func (f *Finder) sameInstalled(ctx context.Context, k record.Kernel) error {
 		now, err := f.queryInstalled(ctx, []string{h.Name})
 		switch {
 		case err != nil || len(now) == 0:
-			errs = append(errs, hinted{
-				fmt.Errorf("package %s is not installed; it was, in version %s", h.Name, h.Version),
-				fmt.Sprintf("install %s=%s", h.Name, h.Version),
-			})
+			absent = append(absent, h)
 		case now[0].Version != h.Version:
 			errs = append(errs, fmt.Errorf("package %s is installed in version %s; it was %s", h.Name, now[0].Version, h.Version))
 		case now[0].MD5Sums != h.MD5Sums:
 			errs = append(errs, fmt.Errorf("package %s %s is installed with other files than it was", h.Name, h.Version))
 		}
 	}
+	if len(absent) > 0 {
+		errs = append(errs, notInstalled(absent))
+	}
 	return errors.Join(errs...)
+}
+
+// notInstalled is one error for all packages that were installed and are not.
+func notInstalled(packages []record.Headers) error {
+	var names, words []string
+	for _, h := range packages {
+		names = append(names, h.Name+" "+h.Version)
+		words = append(words, h.Name+"="+h.Version)
+	}
+	err := fmt.Errorf("package %s is not installed; it was, in version %s", packages[0].Name, packages[0].Version)
+	if len(packages) > 1 {
+		err = fmt.Errorf("packages that were installed are not: %s", strings.Join(names, ", "))
+	}
+	return hinted{err, "install " + strings.Join(words, " ")}
 }

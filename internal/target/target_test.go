@@ -605,6 +605,8 @@ func TestRecorded(t *testing.T) {
 			lines: []string{kbuildLine}, want: "6.1.0-1-amd64 given"},
 		{name: "installed", withoutHashes: true, lines: []string{flavourLine}, want: "6.1.0-1-amd64 installed"},
 		{name: "not installed", withoutHashes: true, err: "--headers FILE: package linux-headers-6.1.0-1-amd64 is not installed; it was, in version 6.1-1"},
+		{name: "two not installed", withoutHashes: true, kbuild: record.Headers{Package: archive.Package{Name: "linux-kbuild-6.1", Version: "6.1-1"}, MD5Sums: kbuildSum},
+			err: "--headers FILE: packages that were installed are not: linux-headers-6.1.0-1-amd64 6.1-1, linux-kbuild-6.1 6.1-1"},
 		{name: "another version", kbuild: record.Headers{Package: archive.Package{Name: "linux-kbuild-6.1", Version: "6.0-1"}, MD5Sums: kbuildSum},
 			lines: []string{kbuildLine}, err: "--headers FILE: package linux-kbuild-6.1 is installed in version 6.1-1; it was 6.0-1"},
 		{name: "other files", kbuild: record.Headers{Package: archive.Package{Name: "linux-kbuild-6.1", Version: "6.1-1"}, MD5Sums: sum},
