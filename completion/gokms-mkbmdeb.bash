@@ -2,10 +2,12 @@
 # Completion of gokms-mkbmdeb's command line, for bash.
 
 _gokms_mkbmdeb() {
-	local flags=(--coexist --help --json --keep-build --no-act --offline --quiet --verbose --version)
+	local flags=(--coexist --help --json --keep-build --no-act --no-dbgsym --offline --quiet --require-signed
+		--verbose --version)
 	local valued=(--apt-options --arch --cache-dir --compression --copyright --dest-dir --directive --headers
-		--jobs --kernel --log-dir --maintainer --memory --modules-root --name --output --overrides
-		--package-version --provides --record --revision --sandbox --source-dir --source-tree --timeout)
+		--jobs --kernel --log-dir --maintainer --memory --modules-root --name --no-verify --output --overrides
+		--package-version --provides --record --revision --sandbox --sign-cert --sign-key --sign-pin-file --source-dir
+		--source-tree --timeout)
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
 	# bash takes "--output=DIR" for three words.
 	if [[ $current == = ]]; then
@@ -17,7 +19,10 @@ _gokms_mkbmdeb() {
 	case $previous in
 	-k | --kernel) _gokms_kernels ;;
 	-o | --output | --cache-dir | --log-dir | --modules-root | --overrides | --source-dir | --source-tree) _gokms_files -d ;;
-	--copyright | --headers | --record) _gokms_files -f ;;
+	--copyright | --headers | --record | --sign-cert | --sign-key | --sign-pin-file) _gokms_files -f ;;
+	--no-verify)
+		_gokms_words elf vermagic name modinfo license symbols crc namespace exports depends btf mitigations override
+		;;
 	--compression) _gokms_words gzip none xz zstd ;;
 	--sandbox) _gokms_words auto off on ;;
 	-a | --arch | --apt-options | -j | --jobs | --dest-dir | --directive | --maintainer | --memory | --timeout | --name | --package-version | --provides | --revision) ;;

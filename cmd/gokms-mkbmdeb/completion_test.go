@@ -80,7 +80,7 @@ func TestCompletion(t *testing.T) {
 		{"--copyright no", "notes.txt"},
 		{"--compression z", "zstd"},
 		{"--name i", ""},
-		{"--no", "--no-act"},
+		{"--no", "--no-act|--no-dbgsym|--no-verify"},
 		{"--ov", "--overrides"},
 		{"-v --source-tree src ", "$(touch made)/1|drivers|i40e-dkms_2.4.6-1_all.deb|i40e/2.4.6|modules|nat-rtsp/0.7|src"},
 		{"--source-tree src i40e", "i40e-dkms_2.4.6-1_all.deb|i40e/2.4.6"},

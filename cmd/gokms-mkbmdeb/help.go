@@ -47,6 +47,16 @@ Packages:
       --dest-dir DIR        install modules to DIR below modules/KVER (default:
                             updates/dkms)
       --compression TYPE    xz, zstd, gzip or none (default: xz)
+      --no-dbgsym           make no packages of debug symbols
+
+The modules:
+      --no-verify CHECK     do not verify this of them; repeatable
+      --sign-key FILE       sign them with this key: a PEM file or a pkcs11: URI
+      --sign-cert FILE      the key's certificate
+      --sign-pin-file FILE  holds the key's PIN or passphrase (default: what
+                            KBUILD_SIGN_PIN is)
+      --require-signed      take whatever is doubtful about signatures for an
+                            error
 
 The build:
       --sandbox MODE        build in a sandbox, which sees only the programs of

@@ -26,12 +26,12 @@ func newest(t *testing.T) string {
 }
 
 // build runs the command as a process with a umask and a temporary directory
-// of its own, and returns the packages it names.
+// of its own, and returns the packages it names. There are none of debug symbols.
 func build(t *testing.T, umask string, args ...string) []string {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.Command("bash", append([]string{"-c", "umask " + umask + `; exec -a ` + prog + ` /proc/$PPID/exe "$@"`, "bash"}, args...)...)
-	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir(), "SOURCE_DATE_EPOCH=", "DEBEMAIL=a@example.org", "DEBFULLNAME=A")
+	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir(), "SOURCE_DATE_EPOCH=", "DEBEMAIL=a@example.org", "DEBFULLNAME=A", "DEB_BUILD_OPTIONS=noautodbgsym")
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%s %s: %v\n%s", prog, strings.Join(args, " "), err, &stderr)

@@ -54,6 +54,8 @@ type options struct {
 	directives     []string
 	epoch          *time.Time
 
+	moduleOptions
+
 	sandbox cell.Confinement
 	timeout time.Duration // of a build; 0: none
 	memory  int64         // bytes; 0: no limit
@@ -68,7 +70,7 @@ type options struct {
 }
 
 func commandFlags() []ucli.Flag {
-	return append(flags.Flags(),
+	return append(append(flags.Flags(), moduleFlags()...),
 		&ucli.StringSliceFlag{Name: "kernel", Aliases: []string{"k"}, Usage: "build for the kernel release `KVER`; repeatable; \"all\": every installed one; apt:GLOB: header packages of the archive"},
 		&ucli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: ".", Usage: "write the packages to `DIR`"},
 		&ucli.StringFlag{Name: "jobs", Aliases: []string{"j"}, Usage: "run `N` compiler jobs at once (default: parallel= of DEB_BUILD_OPTIONS, else the number of CPUs)"},
@@ -104,7 +106,7 @@ func commandFlags() []ucli.Flag {
 func newOptions(c *ucli.Context, env *cli.Env) (*options, error) {
 	abs := func(name string) string {
 		p := c.String(name)
-		if p == "" || filepath.IsAbs(p) {
+		if p == "" || filepath.IsAbs(p) || strings.HasPrefix(p, "pkcs11:") {
 			return p
 		}
 		return filepath.Join(env.Dir, p)
@@ -136,6 +138,12 @@ func newOptions(c *ucli.Context, env *cli.Env) (*options, error) {
 	}
 	if o.memory, err = memory(c.String("memory")); err != nil {
 		errs = append(errs, err)
+	}
+	if o.moduleOptions, err = newModuleOptions(c, env, abs); err != nil {
+		errs = append(errs, err)
+	}
+	if o.noDbgsym && !c.Bool("no-dbgsym") {
+		o.words = append(o.words, "--no-dbgsym") // as the environment said
 	}
 	if file := abs("copyright"); file != "" {
 		if o.copyright, err = textfile.ReadFile(file, maxCopyright); err == nil && len(o.copyright) == 0 {

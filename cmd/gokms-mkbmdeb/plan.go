@@ -173,6 +173,7 @@ func (c *command) cellOptions() *cell.Options {
 		Maintainer: c.maintainer, FallbackMaint: c.fallbackMaint, Name: c.name,
 		PackageVersion: c.packageVersion, Revision: c.revision, Provides: c.provides, Copyright: c.copyright,
 		Coexist: c.coexist, DestDir: c.destDir, Compression: c.compression, Epoch: c.epoch,
+		Dbgsym: !c.noDbgsym, NoVerify: c.noVerify, Sign: c.sign,
 		OverrideDir: c.overrides, Directives: c.directives, OS: cli.RunningDistribution(),
 		Sandboxed: c.sandboxed, Timeout: c.timeout, Memory: c.memory,
 		Jobs: c.jobs, Run: c.run(), Tell: c.tell, Now: c.env.Now, Eval: confeval.EvalIn,

@@ -19,6 +19,7 @@ import (
 	"github.com/gokms/gokms/internal/target"
 	"github.com/gokms/gokms/pkg/debfile"
 	"github.com/gokms/gokms/pkg/kbuild"
+	"github.com/gokms/gokms/pkg/kmod"
 )
 
 // form is how an option gets into a record.
@@ -38,13 +39,15 @@ var recorded = map[string]form{
 	"directive": aList, "provides": aList, "coexist": aSwitch,
 	"name": aText, "package-version": aText, "revision": aText, "maintainer": aText, "dest-dir": aText,
 	"compression": aText, "timeout": aText,
+	"no-verify": aList, "no-dbgsym": aSwitch, "sign-key": aPath, "sign-cert": anInput, "require-signed": aSwitch,
 }
 
 // unrecorded are the others: what a record says in places of its own, limits
-// that only end a build, where results and fetched packages go, and messages.
+// that only end a build, where secrets lie and where results and fetched
+// packages go, and messages.
 var unrecorded = []string{
 	"kernel", "arch", "headers", "sandbox", "source-tree", "record",
-	"jobs", "memory", "offline", "cache-dir", "apt-options",
+	"sign-pin-file", "jobs", "memory", "offline", "cache-dir", "apt-options",
 	"output", "log-dir", "keep-build", "no-act", "json", "verbose", "quiet", "version",
 }
 
@@ -222,10 +225,16 @@ func (c *command) tools(ctx context.Context, kernels []*target.Kernel) []record.
 			add("pahole", "pahole")
 		}
 	}
-	if c.compression == debfile.XZ {
+	if c.compression == debfile.XZ || slices.ContainsFunc(kernels, compressesModules) {
 		add("xz", "xz-utils")
 	}
 	return tools
+}
+
+// compressesModules says whether modules of the kernel go through xz(1).
+func compressesModules(k *target.Kernel) bool {
+	c, err := kmod.ConfigCompression(k.Config.Text)
+	return err == nil && c == kmod.XZ
 }
 
 // binutils are linker and strip of a kernel, with their packages.

@@ -239,9 +239,11 @@ func (c *command) buildOne(ctx context.Context, one *cell.Cell) *cell.Result {
 		}
 	case cell.Built:
 		c.log.Infof("built %s (modules: %d, %.1f s)", filepath.Base(r.Package.File), len(r.Modules), r.Seconds)
-		if !c.json {
-			_, err := fmt.Fprintln(c.env.Stdout, r.Package.File)
-			c.stdoutErr = cmp.Or(c.stdoutErr, err)
+		for _, p := range []*cell.PackageRecord{r.Package, r.Dbgsym} {
+			if p != nil && !c.json {
+				_, err := fmt.Fprintln(c.env.Stdout, p.File)
+				c.stdoutErr = cmp.Or(c.stdoutErr, err)
+			}
 		}
 	}
 	return r

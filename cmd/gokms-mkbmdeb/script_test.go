@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -124,7 +125,7 @@ func kernelTree(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: kernel KVER [CONFIG_X=Y...]")
 	}
-	config := append([]string{"CONFIG_X86_64=y", "CONFIG_MODULES=y", `CONFIG_CC_VERSION_TEXT="sh (made up) 12.2.0"`}, args[1:]...)
+	config := append([]string{"CONFIG_X86_64=y", "CONFIG_MODULES=y", "CONFIG_SMP=y", "CONFIG_MODULE_UNLOAD=y", `CONFIG_CC_VERSION_TEXT="sh (made up) 12.2.0"`}, args[1:]...)
 	build := filepath.Join(ts.MkAbs("modules"), args[0], "build")
 	for name, text := range map[string]string{
 		".config":                        strings.Join(config, "\n") + "\n",
@@ -137,12 +138,29 @@ func kernelTree(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// module FILE KVER [KEY=VALUE...] makes a kernel module.
+// module FILE KVER [need=SYMBOL[:CRC]...] [KEY=VALUE...] makes a kernel module,
+// called as FILE is if that ends in .ko, else foo. With a CRC it is for a kernel
+// with CONFIG_MODVERSIONS.
 func module(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: module FILE KVER [KEY=VALUE...]")
+		ts.Fatalf("usage: module FILE KVER [need=SYMBOL[:CRC]...] [KEY=VALUE...]")
 	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), testkit.Module(args[1], args[2:]...), 0o644))
+	m := testkit.Made{Release: args[1], Needs: map[string]uint32{}}
+	if name, ok := strings.CutSuffix(filepath.Base(args[0]), ".ko"); ok {
+		m.Fields = []string{"name=" + name}
+	}
+	for _, arg := range args[2:] {
+		need, ok := strings.CutPrefix(arg, "need=")
+		if !ok {
+			m.Fields = append(m.Fields, arg)
+			continue
+		}
+		symbol, crc, ok := strings.Cut(need, ":")
+		n, err := strconv.ParseUint(cmp.Or(crc, "0"), 0, 32)
+		ts.Check(err)
+		m.Needs[symbol], m.Versions = uint32(n), m.Versions || ok
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), m.Bytes(), 0o644))
 }
 
 // deb FILE DIR [FIELD=VALUE...] packs a tree.

@@ -15,6 +15,7 @@ import (
 	"github.com/gokms/gokms/pkg/debfile"
 	"github.com/gokms/gokms/pkg/dkms"
 	"github.com/gokms/gokms/pkg/kbuild"
+	"github.com/gokms/gokms/pkg/kmod"
 )
 
 // check finds what would end a build before it begins.
@@ -80,6 +81,12 @@ func (c *Cell) checkTools() error {
 		need(own, "xz", "xz-utils", "--compression=xz")
 	case debfile.Gzip:
 		need(own, "gzip", "gzip", "--compression=gzip")
+	}
+	switch c.compression {
+	case kmod.XZ:
+		need(build, "xz", "xz-utils", "compression of modules for kernel "+c.Kernel.Release)
+	case kmod.Gzip:
+		need(build, "gzip", "gzip", "compression of modules for kernel "+c.Kernel.Release)
 	}
 	if o := c.kmodOptions(); c.opts.LookPath == nil && slices.ContainsFunc(c.built(), func(m dkms.Module) bool { return m.Strip }) {
 		errs = append(errs, o.Check())

@@ -27,6 +27,7 @@ type Description struct {
 	Make         string            `json:"make,omitempty"`
 	PostBuild    string            `json:"post_build,omitempty"`
 	Modules      []ModulePlan      `json:"modules,omitempty"`
+	Signer       string            `json:"signer,omitempty"` // as modinfo(8) will show it
 	File         string            `json:"file,omitempty"`
 	Fields       map[string]string `json:"fields,omitempty"`
 	Warnings     []string          `json:"warnings,omitempty"`
@@ -60,7 +61,7 @@ func (c *Cell) Describe() (*Description, error) {
 	}
 	p := c.Package
 	for _, m := range c.built() {
-		planned := bmdeb.Module{Name: m.DestName, Suffix: ".ko"}
+		planned := bmdeb.Module{Name: m.DestName, Suffix: suffix(c.compression)}
 		p.Modules = append(p.Modules, planned)
 		d.Modules = append(d.Modules, ModulePlan{
 			Built: path.Join(m.BuiltDir, m.BuiltName+".ko"), File: p.ModulePath(planned), Strip: m.Strip,
@@ -69,7 +70,7 @@ func (c *Cell) Describe() (*Description, error) {
 	for _, dep := range c.Depends {
 		p.Siblings = append(p.Siblings, bmdeb.Sibling{Name: dep.Package.Name, Version: dep.Package.Version})
 	}
-	d.File = p.FileName()
+	d.File, d.Signer = p.FileName(), signerName(c.certificate)
 	var err error
 	d.stanza, err = p.Control()
 	d.Fields = map[string]string{}
@@ -117,6 +118,7 @@ func (d *Description) String() string {
 		}
 		fmt.Fprintf(&b, " %s -> %s%s\n", m.Built, m.File, strip)
 	}
+	line("Signed-By", d.Signer)
 	line("File", d.File)
 	b.WriteString("\n")
 	if text, err := control.Format(d.stanza); err == nil {
@@ -139,7 +141,7 @@ func CheckNames(cells []*Cell) error {
 		}
 		byFile[file] = c
 		for _, m := range c.built() {
-			path := c.Package.ModulePath(bmdeb.Module{Name: m.DestName, Suffix: ".ko"})
+			path := c.Package.ModulePath(bmdeb.Module{Name: m.DestName, Suffix: suffix(c.compression)})
 			if other := byPath[path]; other != nil {
 				return fmt.Errorf("%s and %s would both install %s", other.Title(), c.Title(), path)
 			}

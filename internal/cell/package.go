@@ -92,7 +92,7 @@ func (c *Cell) rival(p *bmdeb.Package) string {
 // names which no package can have end the plan.
 func (c *Cell) tryPack(p bmdeb.Package) error {
 	for _, m := range c.built() {
-		p.Modules = append(p.Modules, bmdeb.Module{Name: m.DestName, Suffix: ".ko"})
+		p.Modules = append(p.Modules, bmdeb.Module{Name: m.DestName, Suffix: suffix(c.compression)})
 	}
 	deb, err := p.Deb()
 	if err != nil {

@@ -7,6 +7,7 @@ package cell
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -17,10 +18,12 @@ import (
 
 	"github.com/gokms/gokms/internal/source"
 	"github.com/gokms/gokms/internal/target"
+	"github.com/gokms/gokms/internal/verify"
 	"github.com/gokms/gokms/pkg/bmdeb"
 	"github.com/gokms/gokms/pkg/debfile"
 	"github.com/gokms/gokms/pkg/dkms"
 	"github.com/gokms/gokms/pkg/kbuild"
+	"github.com/gokms/gokms/pkg/kmod"
 	"github.com/gokms/gokms/pkg/textfile"
 )
 
@@ -44,6 +47,8 @@ type Options struct {
 	Compression    debfile.Compression
 	Epoch          *time.Time // SOURCE_DATE_EPOCH
 	Dbgsym         bool       // make a package of debug symbols as well
+	NoVerify       []string   // checks of [kmod.Checks] to leave out
+	Sign           *Signing   // nil: modules stay unsigned
 
 	OverrideDir string   // NAME*.conf files as in /etc/dkms; "": none
 	Directives  []string // NAME=VALUE
@@ -62,6 +67,8 @@ type Options struct {
 	Now      func() time.Time             // measures how long things take; nil: time.Now
 	// Eval evaluates a dkms.conf; what it starts goes through the function given, nil: (*exec.Cmd).Run.
 	Eval func(context.Context, dkms.Input, func(*exec.Cmd) error) (*dkms.Values, error)
+
+	kernels verify.Kernels
 }
 
 // Cell is one source planned for one kernel.
@@ -77,9 +84,14 @@ type Cell struct {
 	opts     *Options
 	clock    time.Time
 
+	compression kmod.Compression  // of the modules
+	signer      *kmod.Signer      // nil: they stay unsigned
+	certificate *x509.Certificate // of signer
+
 	// Set by Run, for the cells that depend on this one.
-	result *Result
-	symver string
+	result  *Result
+	symver  string
+	exports map[string]kmod.Provided
 }
 
 // Title names a cell in messages.
@@ -107,10 +119,13 @@ func Plan(ctx context.Context, src *source.Source, k *target.Kernel, o *Options)
 	if c.Conf.Excluded != nil {
 		return c, nil
 	}
-	if err := c.check(); err != nil {
+	var err error
+	if c.compression, err = kmod.ConfigCompression(k.Config.Text); err != nil {
+		return nil, fmt.Errorf("%s: %w", k.ConfigPath, err)
+	}
+	if err := errors.Join(c.check(), c.planSigning(ctx)); err != nil {
 		return nil, err
 	}
-	var err error
 	c.Package, err = c.pkg()
 	return c, err
 }

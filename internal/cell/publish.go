@@ -26,16 +26,23 @@ func (c *Cell) publish(p *packing) error {
 	if err := os.MkdirAll(c.opts.Output, 0o777); err != nil {
 		return err
 	}
-	if len(p.debug) > 0 {
-		if err := c.publishDebug(p); err != nil {
-			return err
-		}
+	if err := c.publishDebug(p); err != nil {
+		return err
 	}
 	p.record.Package, err = c.publishDeb(deb, p.FileName())
 	return err
 }
 
+// publishDebug publishes the debug symbols. Where there are none, those of an
+// earlier build go: they would not be those of these modules.
 func (c *Cell) publishDebug(p *packing) error {
+	if len(p.debug) == 0 {
+		err := os.Remove(filepath.Join(c.opts.Output, p.DebugFileName()))
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
 	deb, err := p.DebugDeb(p.debug)
 	if err == nil {
 		p.record.Dbgsym, err = c.publishDeb(deb, p.DebugFileName())

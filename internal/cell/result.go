@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/gokms/gokms/pkg/kbuild"
+	"github.com/gokms/gokms/pkg/kmod"
 )
 
 // The statuses of a [Result].
@@ -20,19 +21,20 @@ const (
 // Result is the record of one cell, as --json prints it and as the file
 // PACKAGE.json beside a published package holds it.
 type Result struct {
-	Name     string         `json:"name"`    // PACKAGE_NAME
-	Version  string         `json:"version"` // PACKAGE_VERSION
-	Kernel   string         `json:"kernel"`  // release
-	Status   string         `json:"status"`  // built, excluded or failed
-	Rule     string         `json:"rule,omitempty"`
-	Package  *PackageRecord `json:"package,omitempty"`
-	Dbgsym   *PackageRecord `json:"dbgsym,omitempty"` // its debug symbols
-	Modules  []ModuleRecord `json:"modules,omitempty"`
-	Warnings []string       `json:"warnings,omitempty"`
-	Error    *ErrorRecord   `json:"error,omitempty"`
-	Log      string         `json:"log,omitempty"` // path
-	Steps    []StepRecord   `json:"steps,omitempty"`
-	Seconds  float64        `json:"seconds"` // wall time of the whole cell
+	Name     string          `json:"name"`    // PACKAGE_NAME
+	Version  string          `json:"version"` // PACKAGE_VERSION
+	Kernel   string          `json:"kernel"`  // release
+	Status   string          `json:"status"`  // built, excluded or failed
+	Rule     string          `json:"rule,omitempty"`
+	Package  *PackageRecord  `json:"package,omitempty"`
+	Dbgsym   *PackageRecord  `json:"dbgsym,omitempty"` // its debug symbols
+	Modules  []ModuleRecord  `json:"modules,omitempty"`
+	Verified *VerifiedRecord `json:"verified,omitempty"` // nil: it did not come to that
+	Warnings []string        `json:"warnings,omitempty"`
+	Error    *ErrorRecord    `json:"error,omitempty"`
+	Log      string          `json:"log,omitempty"` // path
+	Steps    []StepRecord    `json:"steps,omitempty"`
+	Seconds  float64         `json:"seconds"` // wall time of the whole cell
 
 	// Err is what Error was made from.
 	Err error `json:"-"`
@@ -50,12 +52,22 @@ type PackageRecord struct {
 
 // ModuleRecord is one module in the package.
 type ModuleRecord struct {
-	Name       string `json:"name"`
-	File       string `json:"file"` // path in the package
-	Version    string `json:"version,omitempty"`
-	SrcVersion string `json:"srcversion,omitempty"`
-	Vermagic   string `json:"vermagic"`
-	SHA256     string `json:"sha256"`
+	Name        string `json:"name"`
+	File        string `json:"file"` // path in the package
+	Version     string `json:"version,omitempty"`
+	SrcVersion  string `json:"srcversion,omitempty"`
+	Vermagic    string `json:"vermagic"`
+	Signer      string `json:"signer,omitempty"`      // as modinfo(8) shows it; of signed ones
+	Compression string `json:"compression,omitempty"` // xz, zstd or gzip
+	SHA256      string `json:"sha256"`                // of the file as it is in the package
+}
+
+// VerifiedRecord is what the modules were checked for, see [kmod.Checks].
+type VerifiedRecord struct {
+	Checks  []string       `json:"checks"`
+	Skipped []string       `json:"skipped,omitempty"` // by --no-verify
+	Errors  []kmod.Finding `json:"errors,omitempty"`  // for which nothing was published
+	Notes   []kmod.Finding `json:"notes,omitempty"`
 }
 
 // ErrorRecord is why a cell failed.

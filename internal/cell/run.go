@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/mail"
 	"os"
 	"path/filepath"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/gokms/gokms/pkg/bmdeb"
 	"github.com/gokms/gokms/pkg/kbuild"
-	"github.com/gokms/gokms/pkg/kmod"
 )
 
 // Run builds the cell and publishes its package: the log, then the package,
@@ -80,10 +78,8 @@ func (c *Cell) fill(ctx context.Context, p *packing) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range built.Modules {
-		if err := c.addModule(ctx, p, m); err != nil {
-			return fmt.Errorf("%s: %w", c.Title(), err)
-		}
+	if err := c.addModules(ctx, p, built.Modules); err != nil {
+		return c.titled(err)
 	}
 	for _, dep := range c.Depends {
 		if dep.result.Status == Built {
@@ -155,93 +151,13 @@ func (c *Cell) shown(text string) string {
 
 // extraSymvers are the Module.symvers of all that c depends on.
 func (c *Cell) extraSymvers() []kbuild.Symvers {
-	seen := map[*Cell]bool{}
 	var files []kbuild.Symvers
-	var add func(*Cell)
-	add = func(c *Cell) {
-		for _, dep := range c.Depends {
-			if seen[dep] {
-				continue
-			}
-			seen[dep] = true
-			if dep.symver != "" {
-				files = append(files, kbuild.Symvers{Name: dep.Source.Name, Version: dep.Source.Version, Host: dep.symver})
-			}
-			add(dep)
+	for _, dep := range c.allDepends() {
+		if dep.symver != "" {
+			files = append(files, kbuild.Symvers{Name: dep.Source.Name, Version: dep.Source.Version, Host: dep.symver})
 		}
 	}
-	add(c)
 	return files
-}
-
-// addModule checks, strips and adds one built module.
-func (c *Cell) addModule(ctx context.Context, p *packing, m kbuild.Module) error {
-	f, err := readModule(m)
-	if err != nil {
-		return err
-	}
-	info := f.Info()
-	if err := f.CheckRelease(c.Kernel.Release); err != nil {
-		return err
-	}
-	if m.Strip {
-		if err := c.strip(ctx, p, f, m.Path); err != nil {
-			return err
-		}
-	}
-	size, sum, err := digest(m.Path)
-	if err != nil {
-		return err
-	}
-	module := bmdeb.Module{
-		Name: m.DestName, Suffix: ".ko", Size: size,
-		Open: func() (io.ReadCloser, error) { return os.Open(m.Path) },
-	}
-	p.Modules = append(p.Modules, module)
-	p.record.Modules = append(p.record.Modules, ModuleRecord{
-		Name: m.DestName, File: p.ModulePath(module), Version: info.Version, SrcVersion: info.SrcVersion,
-		Vermagic: info.Vermagic, SHA256: sum,
-	})
-	return nil
-}
-
-// kmodOptions choose the strip that goes with the kernel's compiler.
-func (c *Cell) kmodOptions() *kmod.Options {
-	return &kmod.Options{LLVM: c.Kernel.Compiler.LLVM, CrossPrefix: c.Kernel.CrossPrefix, Run: c.opts.Run}
-}
-
-// strip strips the module at path, after its debug information was copied if a
-// package of debug symbols is wanted. The module's bytes are the same either way.
-func (c *Cell) strip(ctx context.Context, p *packing, f *kmod.File, path string) error {
-	o := c.kmodOptions()
-	if c.opts.Dbgsym && f.Debug && len(f.BuildID) > 0 {
-		debug := path + ".debug"
-		if err := kmod.SplitDebug(ctx, path, debug, o); err != nil {
-			return err
-		}
-		info, err := os.Stat(debug)
-		if err != nil {
-			return err
-		}
-		p.debug = append(p.debug, bmdeb.DebugFile{
-			BuildID: f.BuildID, Size: info.Size(), Open: func() (io.ReadCloser, error) { return os.Open(debug) },
-		})
-	}
-	return kmod.Strip(ctx, path, o)
-}
-
-// readModule reads a built module under the name that dkms.conf gives it.
-func readModule(m kbuild.Module) (*kmod.File, error) {
-	file, err := os.Open(m.Path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	return new(kmod.Options).Read(file, info.Size(), filepath.Join(m.BuiltDir, m.BuiltName+".ko"))
 }
 
 // person is a maintainer's name and address.
