@@ -30,16 +30,18 @@ func list(t *testing.T, text, name string) []string {
 func TestCompletionHasAllOptions(t *testing.T) {
 	t.Parallel()
 	text := mantest.Completion(t, prog)
-	_, cases, _ := strings.Cut(text, "case $previous in")
+	_, cases, _ := strings.Cut(text, "\n_gokms_verb() {")
 	cases, _, _ = strings.Cut(cases, "\t*)")
 	names := []string{"help"}
 	for _, v := range verbs() {
-		names = append(names, v.name)
+		first, _, _ := strings.Cut(v.name, " ")
+		names = append(names, first)
+		lists := strings.ReplaceAll(v.name, " ", "_")
 		var described, has []mantest.Option
-		for _, name := range list(t, text, v.name+"_flags") {
+		for _, name := range list(t, text, lists+"_flags") {
 			described = append(described, mantest.Option{Names: []string{name}})
 		}
-		for _, name := range list(t, text, v.name+"_valued") {
+		for _, name := range list(t, text, lists+"_valued") {
 			described = append(described, mantest.Option{Names: []string{name}, Value: true})
 		}
 		for _, o := range ownOptions(v) {
@@ -55,6 +57,7 @@ func TestCompletionHasAllOptions(t *testing.T) {
 		mantest.Compare(t, "the completion of "+v.name, described, has)
 	}
 	slices.Sort(names)
+	names = slices.Compact(names)
 	if got := list(t, text, "verbs"); !slices.Equal(got, names) {
 		t.Errorf("the completion has the verbs %q; want %q", got, names)
 	}
@@ -87,10 +90,22 @@ func TestCompletion(t *testing.T) {
 		{"kernels -a arm", "arm64|armhf"},
 		{"kernels --apt-options x", ""},
 		{"kernels x", ""},
+		{"check -k apt", "apt:linux-headers-"},
 		{"rebuild ", "headers|linux-headers-6.1_1_amd64.deb|notes.txt"},
 		{"rebuild -q n", "notes.txt"},
 		{"rebuild --source h", "headers"},
 		{"rebuild -o ", "headers"},
+		{"check ", "headers|linux-headers-6.1_1_amd64.deb"},
+		{"check --json l", "linux-headers-6.1_1_amd64.deb"},
+		{"check --no-verify l", "license"},
+		{"check --symvers n", "notes.txt"},
+		{"sign ", "attach|extract"},
+		{"help sign e", "extract"},
+		{"sign extract --h", "--hash|--headers|--help"},
+		{"sign attach --unpublished ", "headers|linux-headers-6.1_1_amd64.deb"},
+		{"sign attach --sign-cert n", "notes.txt"},
+		{"sign attach --revision ", ""},
+		{"sign x ", ""},
 		{"unknown -", ""},
 	} {
 		if got := complete(t, dir, tt.line); got != tt.want {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"slices"
 	"strings"
@@ -19,7 +20,7 @@ const prog = "gokms"
 
 // verb is one of the things that gokms does. Each has a file of its own.
 type verb struct {
-	name    string
+	name    string // one word or two
 	summary string // a line of gokms --help
 	help    string // its own --help
 	flags   func() []ucli.Flag
@@ -28,7 +29,7 @@ type verb struct {
 
 // verbs are all there are, in the order of --help.
 func verbs() []verb {
-	return []verb{kernelsVerb(), rebuildVerb()}
+	return []verb{kernelsVerb(), checkVerb(), extractVerb(), attachVerb(), rebuildVerb()}
 }
 
 // run is the command: it takes the verb from env.Args and leaves it the rest.
@@ -49,24 +50,23 @@ func dispatch(ctx context.Context, env *cli.Env) error {
 	if len(env.Args) == 0 {
 		return cli.BadInput(cli.WithHint(errors.New("no verb"), "see "+prog+" --help"))
 	}
-	first, rest := env.Args[0], env.Args[1:]
+	first := env.Args[0]
 	switch {
 	case first == "--version":
 		_, err := fmt.Fprintln(env.Stdout, prog, cli.Version())
 		return err
-	case first == "--help" || first == "-h" || first == "help" && len(rest) == 0:
+	case first == "--help" || first == "-h" || first == "help" && len(env.Args) == 1:
 		_, err := fmt.Fprint(env.Stdout, help())
 		return err
 	case first == "help":
-		v, err := find(rest[0])
-		if err == nil {
-			_, err = fmt.Fprint(env.Stdout, v.help)
-		}
-		return err
+		return printHelp(env.Stdout, env.Args[1:])
 	case strings.HasPrefix(first, "-"):
 		return cli.BadInput(cli.WithHint(fmt.Errorf("unknown option %s before the verb", first), "see "+prog+" --help"))
 	}
-	v, err := find(first)
+	if len(family(first)) > 0 && len(env.Args) > 1 && (env.Args[1] == "--help" || env.Args[1] == "-h") {
+		return printHelp(env.Stdout, env.Args[:1])
+	}
+	v, rest, err := find(env.Args)
 	if err != nil {
 		return err
 	}
@@ -79,22 +79,57 @@ func dispatch(ctx context.Context, env *cli.Env) error {
 	return nil
 }
 
-// find returns the verb of that name.
-func find(name string) (verb, error) {
-	all := verbs()
-	i := slices.IndexFunc(all, func(v verb) bool { return v.name == name })
-	if i >= 0 {
-		return all[i], nil
+// printHelp prints the help of a verb, or of all whose first word is that.
+func printHelp(w io.Writer, words []string) error {
+	verbs := family(words[0])
+	if len(verbs) == 0 || len(words) > 1 {
+		v, _, err := find(words)
+		if err != nil {
+			return err
+		}
+		verbs = []verb{v}
+	}
+	for i, v := range verbs {
+		if i > 0 {
+			v.help = "\n" + v.help
+		}
+		if _, err := fmt.Fprint(w, v.help); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// family are the verbs of two words whose first one is word.
+func family(word string) []verb {
+	return slices.DeleteFunc(verbs(), func(v verb) bool { return !strings.HasPrefix(v.name, word+" ") })
+}
+
+// find returns the verb that args begin with, and what follows it.
+func find(args []string) (v verb, rest []string, err error) {
+	all, name, rest := verbs(), args[0], args[1:]
+	if own := family(name); len(own) > 0 {
+		all = own
+		if len(rest) > 0 {
+			name, rest = name+" "+rest[0], rest[1:]
+		}
 	}
 	var names []string
 	for _, v := range all {
+		if v.name == name {
+			return v, rest, nil
+		}
 		names = append(names, v.name)
 	}
 	hint := "the verbs are " + strings.Join(names, ", ")
 	if near := cli.Nearest(name, names); len(near) > 0 {
 		hint = "did you mean " + near[0] + "?"
 	}
-	return verb{}, cli.BadInput(cli.WithHint(fmt.Errorf("unknown verb %q", name), hint))
+	err = fmt.Errorf("unknown verb %q", name)
+	if name == args[0] && len(all) < len(verbs()) {
+		err = fmt.Errorf("the verb %s has a second word", name)
+	}
+	return verb{}, nil, cli.BadInput(cli.WithHint(err, hint))
 }
 
 // messageFlags are those that every verb has.
