@@ -58,6 +58,9 @@ func TestPages(t *testing.T) {
 			if section, ok := strings.CutPrefix(line, "# "); ok {
 				sections = append(sections, strings.TrimSpace(section))
 			}
+			if strings.HasPrefix(line, "## Options of ") { // a verb's
+				sections = append(sections, "OPTIONS")
+			}
 		}
 		for _, s := range []string{"NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES", "SEE ALSO"} {
 			if !slices.Contains(sections, s) {
