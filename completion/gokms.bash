@@ -2,7 +2,7 @@
 # Completion of gokms's command line, for bash.
 
 _gokms() {
-	local verbs=(check help kernels rebuild sign)
+	local verbs=(check help kernels rebuild sign status)
 	local check_flags=(--help --json --offline --quiet --verbose)
 	local check_valued=(--apt-options --arch --cache-dir --cert --headers --kernel --modules-root --no-verify --symvers)
 	local kernels_flags=(--help --json --offline --quiet --verbose)
@@ -13,6 +13,8 @@ _gokms() {
 	local sign_extract_valued=(--apt-options --arch --cache-dir --hash --headers --modules-root --output)
 	local sign_attach_flags=(--help --quiet --unpublished --verbose)
 	local sign_attach_valued=(--changes --manifest --output --revision --sign-cert --signatures)
+	local status_flags=(--check --help --json --quiet --verbose)
+	local status_valued=(--kernel --root)
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
 	# bash takes "--output=DIR" for three words.
 	if [[ $current == = ]]; then
@@ -40,6 +42,7 @@ _gokms() {
 		_gokms_verb "${rebuild_flags[@]}" "${rebuild_valued[@]}"
 		_gokms_argument
 		;;
+	status) _gokms_verb "${status_flags[@]}" "${status_valued[@]}" ;;
 	esac
 }
 
@@ -79,7 +82,7 @@ _gokms_argument() {
 # _gokms_verb OPTION... completes the command line of a verb with these options.
 _gokms_verb() {
 	case $previous in
-	-o | --output | --cache-dir | --modules-root | --signatures) _gokms_paths -d ;;
+	-o | --output | --cache-dir | --modules-root | --root | --signatures) _gokms_paths -d ;;
 	--headers | --source)
 		_gokms_paths -d
 		_gokms_paths -f -X '!*.deb'
@@ -94,9 +97,16 @@ _gokms_verb() {
 	esac
 }
 
-# _gokms_kernels completes a kernel: one whose headers are installed.
+# _gokms_kernels completes a kernel: one whose headers are installed; for status
+# any that is.
 _gokms_kernels() {
 	local build
+	if [[ $verb == status ]]; then
+		for build in /lib/modules/*/; do
+			[[ ! -d $build ]] || _gokms_offer "$(basename "$build")"
+		done
+		return
+	fi
 	for build in /lib/modules/*/build/include; do
 		[[ -d $build ]] || continue
 		build=${build%/build/include}

@@ -45,6 +45,7 @@ var arrows = map[string]string{
 	"internal/sandbox":      "pkg/proc",
 	"internal/signing":      "pkg/control pkg/debfile pkg/kmod pkg/version",
 	"internal/verify":       "pkg/kernel pkg/kmod pkg/textfile",
+	"internal/status":       "internal/verify pkg/control pkg/depmod pkg/kernel pkg/kmod pkg/proc pkg/textfile pkg/version",
 	"internal/archive":      "pkg/control pkg/debfile pkg/proc pkg/textfile pkg/version",
 	"internal/record":       "internal/archive pkg/kernel pkg/proc",
 	"internal/target":       "internal/archive internal/record internal/sandbox pkg/control pkg/debfile pkg/kernel pkg/proc pkg/version",

@@ -29,7 +29,7 @@ type verb struct {
 
 // verbs are all there are, in the order of --help.
 func verbs() []verb {
-	return []verb{kernelsVerb(), checkVerb(), extractVerb(), attachVerb(), rebuildVerb()}
+	return []verb{kernelsVerb(), checkVerb(), extractVerb(), attachVerb(), rebuildVerb(), statusVerb()}
 }
 
 // run is the command: it takes the verb from env.Args and leaves it the rest.

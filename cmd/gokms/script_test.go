@@ -50,6 +50,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"run": runGokms, "kernel": kernelTree, "sub": testkit.Sub,
 			"expand": expand, "sums": sums, "empty": empty,
+			"plain": plainModule, "package": dpkgPackage, "initrd": initrd,
 		},
 	})
 }

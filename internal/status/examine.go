@@ -74,7 +74,7 @@ func (mod *Module) judge(t *tree) {
 	case len(d.Winners) > 0 && !ok:
 		add(OldDep, "modules.dep does not know it: run depmod %s", t.Release)
 	case len(d.Winners) > 0 && !slices.Contains(d.Winners, t.depName(dep)):
-		add(OldDep, "modules.dep names %s: run depmod %s", dep, t.Release)
+		add(OldDep, "modules.dep names %s, not %s: run depmod %s", dep, strings.Join(d.Winners, " or "), t.Release)
 	}
 }
 
@@ -96,7 +96,7 @@ func (t *tree) judgeDep() {
 		}
 	}
 	slices.Sort(gone)
-	if len(gone) > 0 {
+	if len(gone) > 0 && len(t.opts.Names) == 0 {
 		text := gone[0]
 		if len(gone) > 1 {
 			text += fmt.Sprintf(" and %d more", len(gone)-1)
@@ -258,8 +258,12 @@ func (mod *Module) compareInitramfs(t *tree, files []packed) {
 	for _, f := range files {
 		mod.Initramfs = Current
 		if mod.File == "" || f.digest != mod.sum {
+			what := f.file
+			if f.file == mod.File {
+				what = "another " + what
+			}
 			mod.Initramfs = Stale
-			mod.Problems = append(mod.Problems, problemf(OldInitrd, "the initramfs holds another %s: run update-initramfs -u -k %s", f.file, t.Release))
+			mod.Problems = append(mod.Problems, problemf(OldInitrd, "the initramfs holds %s: run update-initramfs -u -k %s", what, t.Release))
 			return
 		}
 	}

@@ -182,6 +182,9 @@ type machine struct {
 // [*NotFoundError].
 func Read(ctx context.Context, o Options) (*Report, error) {
 	m := &machine{root: root(strings.TrimSuffix(o.Root, "/")), opts: &o}
+	if _, err := os.Stat(m.path("/")); err != nil {
+		return nil, err
+	}
 	var err error
 	if m.config, err = depmod.Load(string(m.root)); err != nil {
 		return nil, err

@@ -62,11 +62,9 @@ func (m *machine) readTree(kver string) (*tree, error) {
 		}
 	}
 	t.addShipped()
-	for name, d := range t.dkms {
+	for name := range t.dkms {
 		if t.all[name] == nil {
-			t.all[name] = &Module{Name: name, DKMS: d, Files: []File{}}
-			t.all[name].Files = append(t.all[name].Files, t.filesOf(name)...)
-			t.all[name].settle(t)
+			t.all[name] = t.module(name)
 		}
 	}
 	return t, nil
@@ -104,11 +102,11 @@ func (t *tree) module(name string) *Module {
 
 // filesOf are the files of a module, with what depmod makes of them.
 func (t *tree) filesOf(name string) []File {
+	files := []File{}
 	d := t.decisions[name]
 	if d == nil {
-		return nil
+		return files
 	}
-	var files []File
 	for _, w := range d.Winners {
 		files = append(files, t.file(w, name, depmod.Loser{}))
 	}
