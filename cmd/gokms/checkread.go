@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"github.com/gokms/gokms/pkg/debfile"
 	"github.com/gokms/gokms/pkg/kmod"
@@ -228,15 +229,18 @@ func (m *module) refused(certs []*x509.Certificate, hash string) error {
 	case m.signature == nil:
 		return kmod.ErrUnsigned
 	}
+	var reasons []string
 	for _, err := range m.verified {
-		if err == nil {
-			if hash != "" && m.signature.Hash != hash {
-				return fmt.Errorf("signature is over the hash %s, the kernel's is %s", m.signature.Hash, hash)
-			}
+		switch {
+		case err != nil:
+			reasons = append(reasons, err.Error())
+		case hash != "" && m.signature.Hash != hash:
+			return fmt.Errorf("signature is over the hash %s, the kernel's is %s", m.signature.Hash, hash)
+		default:
 			return nil
 		}
 	}
-	return errors.Join(m.verified...)
+	return errors.New(strings.Join(reasons, "; "))
 }
 
 // name is the module's.

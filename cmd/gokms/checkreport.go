@@ -95,6 +95,8 @@ func (v *checker) tell(reports []*fileReport, json bool) error {
 	var errs []error
 	for _, k := range kernels {
 		switch {
+		case bad[k] > 0 && all[k] == 1:
+			errs = append(errs, fmt.Errorf("the module would not load into kernel %s", k))
 		case bad[k] > 0:
 			errs = append(errs, fmt.Errorf("%d of %d modules would not load into kernel %s", bad[k], all[k], k))
 		case all[k] == 1:

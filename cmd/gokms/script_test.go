@@ -49,7 +49,8 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"run": runGokms, "kernel": kernelTree, "sub": testkit.Sub,
-			"expand": expand, "sums": sums, "empty": empty,
+			"expand": expand, "sums": sums, "empty": empty, "module": makeModule, "deb": makeDeb,
+			"key": makeKey, "signed": signModule,
 			"plain": plainModule, "package": dpkgPackage, "initrd": initrd,
 		},
 	})

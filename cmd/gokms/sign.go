@@ -173,7 +173,7 @@ func signExtract(ctx context.Context, c *ucli.Context, env *cli.Env) error {
 			paths = append(paths, filepath.Join(name, f.File))
 		}
 	}
-	s.log.Infof("modules to sign: %d, of %d packages", len(paths), len(m.Packages))
+	s.log.Infof("modules to sign: %d; packages: %d", len(paths), len(m.Packages))
 	return s.print(c.String("output"), paths)
 }
 
@@ -221,8 +221,6 @@ func revisionError(c *ucli.Context) error {
 	case !revision && !c.Bool("unpublished"):
 		return cli.WithHint(errors.New("--revision is missing: what was published must not change under its version"),
 			"--revision R appends +R; --unpublished keeps the versions, if nobody has the unsigned packages")
-	case revision && c.String("revision") == "":
-		return errors.New("--revision is empty")
 	}
 	return nil
 }
