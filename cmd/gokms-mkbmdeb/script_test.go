@@ -50,6 +50,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("K", "6.1.0-9-test")
 			env.Setenv("ROOT", "--modules-root=modules")
 			env.Setenv("UNSHARE", unshare())
+			env.Setenv("SIGNFILE", signFile())
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // one second for each process
 			return nil
 		},
@@ -57,13 +58,15 @@ func TestScripts(t *testing.T) {
 			switch cond {
 			case "root":
 				return os.Geteuid() == 0, nil
+			case "signing":
+				return canSign()
 			case "namespaces":
 				return exec.Command("sh", "-c", unshare()+" true").Run() == nil, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"mkbmdeb": mkbmdeb, "kernel": kernelTree, "module": module, "deb": deb, "hostile": hostile, "show": show,
+			"mkbmdeb": mkbmdeb, "kernel": kernelTree, "module": module, "key": key, "deb": deb, "hostile": hostile, "show": show,
 			"empty": empty, "expand": expand, "appears": appears, "gone": gone, "pipe": pipe, "recorded": recordedAs,
 		},
 	})
@@ -119,6 +122,12 @@ func pipe(ts *testscript.TestScript, neg bool, args []string) {
 	testkit.WantExit(ts, args[0], "sh", append([]string{"-c", args[1], "sh"}, args[2:]...)...)
 }
 
+// symvers is what the made-up kernels export.
+const symvers = "0x12345678\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n" +
+	"0x0000aaaa\tmodule_layout\tvmlinux\tEXPORT_SYMBOL\t\n" +
+	"0x0000bbbb\tgpl_only\tvmlinux\tEXPORT_SYMBOL_GPL\t\n" +
+	"0x0000cccc\thelp\tdrivers/misc/helper\tEXPORT_SYMBOL\tHELP\n"
+
 // kernelTree KVER [CONFIG_X=Y...] makes modules/KVER/build, compiled with the
 // compiler "sh".
 func kernelTree(ts *testscript.TestScript, neg bool, args []string) {
@@ -129,7 +138,7 @@ func kernelTree(ts *testscript.TestScript, neg bool, args []string) {
 	build := filepath.Join(ts.MkAbs("modules"), args[0], "build")
 	for name, text := range map[string]string{
 		".config":                        strings.Join(config, "\n") + "\n",
-		"Module.symvers":                 "0x12345678\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n",
+		"Module.symvers":                 symvers,
 		"include/config/kernel.release":  args[0] + "\n",
 		"include/generated/utsrelease.h": fmt.Sprintf("#define UTS_RELEASE %q\n", args[0]),
 	} {
