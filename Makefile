@@ -15,8 +15,8 @@ MAN_PAGES := $(patsubst doc/%.scd,$(MAN)/%,$(wildcard doc/*.scd))
 # What building modules takes, and what the tests compare with.
 BUILD_PACKAGES := linux-headers-$(ARCH) build-essential bubblewrap xz-utils patch
 TEST_PACKAGES := $(BUILD_PACKAGES) debhelper dh-dkms dkms dctrl-tools dpkg-dev fakeroot kmod lintian llvm zstd \
-	gawk libelf-dev libxtables-dev scdoc man-db
-ACCEPTANCE_PACKAGES := $(TEST_PACKAGES) mmdebstrap diffoscope-minimal
+	gawk libelf-dev libxtables-dev scdoc man-db openssl softhsm2 libengine-pkcs11-openssl
+ACCEPTANCE_PACKAGES := $(TEST_PACKAGES) mmdebstrap diffoscope-minimal gdb
 DEB_PACKAGES := build-essential debhelper scdoc lintian
 BENCH_PACKAGES := $(TEST_PACKAGES) jq
 

@@ -59,7 +59,7 @@ func newBuild(t *testing.T, source, revision string) *built {
 		gokms.Copy(t, "/usr/local/bin", command(t, "gokms-mkbmdeb"))
 	}
 	out := "/tmp/" + source + "+" + revision
-	argv := []string{"gokms-mkbmdeb", "-k", gokms.kver(t), "-o", out}
+	argv := []string{"gokms-mkbmdeb", "--no-dbgsym", "-k", gokms.kver(t), "-o", out}
 	if revision != "" {
 		argv = append(argv, "--revision", revision)
 	}

@@ -29,8 +29,8 @@ func TestRebuild(t *testing.T) {
 	second.Shell(t, `touch -d 2020-01-01 /srv/hello/*`) // a fresh checkout
 	kernel := archiveKernels(t)[1]
 	first.As(t, "root", `export DEBEMAIL=jane@example.org DEBFULLNAME=Jane
-		gokms-mkbmdeb -q -k "$1" -o out --record out/debs.json --revision 7 /srv/v4l2loopback-dkms_*.deb apt:acpi-call-dkms
-		gokms-mkbmdeb -q -k "$1" -o out --record out/hello.json /srv/hello`, kernel)
+		gokms-mkbmdeb -q --no-dbgsym -k "$1" -o out --record out/debs.json --revision 7 /srv/v4l2loopback-dkms_*.deb apt:acpi-call-dkms
+		gokms-mkbmdeb -q --no-dbgsym -k "$1" -o out --record out/hello.json /srv/hello`, kernel)
 	for _, name := range []string{"debs.json", "hello.json"} {
 		second.Copy(t, "/srv", first.Path("/root/out/"+name))
 	}
@@ -121,7 +121,7 @@ func TestRebuildInstalled(t *testing.T) {
 		c.Copy(t, "/usr/local/bin", command(t, "gokms"), command(t, "gokms-mkbmdeb"))
 		c.Shell(t, rebuildable)
 	}
-	first.As(t, ordinary, `DEBEMAIL=jane@example.org gokms-mkbmdeb -q --sandbox=off -k all -o out --record rec /srv/hello`)
+	first.As(t, ordinary, `DEBEMAIL=jane@example.org gokms-mkbmdeb -q --no-dbgsym --sandbox=off -k all -o out --record rec /srv/hello`)
 	if out := first.As(t, "root", `gokms rebuild -q /home/"$1"/rec`, ordinary); !strings.HasSuffix(out, ": identical") {
 		t.Errorf("on the same machine: %s", out)
 	}
