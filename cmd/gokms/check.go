@@ -18,6 +18,7 @@ import (
 	"github.com/gokms/gokms/internal/target/flags"
 	"github.com/gokms/gokms/internal/verify"
 	"github.com/gokms/gokms/pkg/kbuild"
+	"github.com/gokms/gokms/pkg/kernel"
 	"github.com/gokms/gokms/pkg/kmod"
 )
 
@@ -199,6 +200,9 @@ func (v *checker) find(ctx context.Context) ([]*target.Kernel, error) {
 	if len(words) == 0 {
 		words = v.releases()
 	}
+	if v.places.Arch == "" {
+		v.places.Arch = v.foreign()
+	}
 	progress := cli.NewProgress(v.env, prog+" check", v.log, v.level)
 	kernels, err := v.places.Finder(runner(v.env, v.log), kbuild.LookPath, progress).Find(ctx, words)
 	progress.End()
@@ -208,6 +212,25 @@ func (v *checker) find(ctx context.Context) ([]*target.Kernel, error) {
 		}
 	}
 	return kernels, err
+}
+
+// foreign is the architecture of all packages, if that is one and another than
+// the machine's; else "".
+func (v *checker) foreign() string {
+	arch := ""
+	for _, in := range v.inputs {
+		switch {
+		case in.arch == "" || in.arch == "all" || in.arch == arch:
+		case arch != "":
+			return ""
+		default:
+			arch = in.arch
+		}
+	}
+	if arch == kernel.OwnArch() {
+		return ""
+	}
+	return arch
 }
 
 // releases are those that the places of the modules name; none if one of them

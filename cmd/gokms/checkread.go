@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 // input is one file to check.
 type input struct {
 	path    string // as given
+	arch    string // of a package
 	modules []*module
 }
 
@@ -101,6 +103,7 @@ func (v *checker) readPackage(ctx context.Context, in *input) error {
 		return err
 	}
 	defer r.Close()
+	in.arch = r.Control().Get("Architecture")
 	return r.Walk(func(e debfile.Entry, content io.Reader) error {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -114,15 +117,8 @@ func (v *checker) readPackage(ctx context.Context, in *input) error {
 		case e.Link != "":
 			m.link(in.modules, e.Link)
 			return nil
-		case e.Size > maxPacked:
-			m.broken = fmt.Errorf("%d bytes are more than a module can have", e.Size)
-			return nil
 		}
-		data, err := io.ReadAll(content)
-		if err != nil {
-			return err
-		}
-		return v.readModule(m, bytes.NewReader(data), e.Size)
+		return v.readModule(m, content, e.Size)
 	})
 }
 
@@ -152,35 +148,56 @@ func releaseOf(path string) string {
 	return ""
 }
 
-// readModule reads the module m. What is wrong with it is noted in it.
-func (v *checker) readModule(m *module, r io.ReaderAt, size int64) error {
-	o := &kmod.Options{Run: runner(v.env, v.log)}
-	data, compression, err := o.Unpack(r, size, m.path)
-	if err == nil {
-		if m.file, err = o.Read(bytes.NewReader(data), int64(len(data)), m.path); err == nil {
-			m.file.Compression = compression
-		}
-	}
-	if err != nil {
-		if _, ok := errors.AsType[*kmod.ToolError](err); ok {
-			return err
-		}
-		m.broken = err
-		if cause := errors.Unwrap(err); cause != nil { // without the path
-			m.broken = cause
-		}
+// readModule reads the module m of size bytes. What is wrong with it is noted in
+// it.
+func (v *checker) readModule(m *module, r io.Reader, size int64) error {
+	if size > maxPacked {
+		m.broken = fmt.Errorf("%d bytes are more than a module can have", size)
 		return nil
 	}
-	content, der, err := kmod.SplitSignature(data)
-	if err == nil && der != nil {
-		m.signature, err = kmod.ParsePKCS7(der)
+	data := make([]byte, size)
+	if _, err := io.ReadFull(r, data); err != nil {
+		return err
 	}
-	if m.unread = err; m.signature != nil {
-		for _, cert := range v.certs {
-			m.verified = append(m.verified, m.signature.Verify(content, cert))
-		}
+	data, err := v.parse(m, data)
+	switch {
+	case err == nil:
+		v.readSignature(m, data)
+		return nil
+	case errors.As(err, new(*kmod.ToolError)):
+		return err
+	}
+	m.broken = err
+	if cause := errors.Unwrap(err); cause != nil { // without the path
+		m.broken = cause
 	}
 	return nil
+}
+
+// parse reads the module in data, which it returns uncompressed.
+func (v *checker) parse(m *module, data []byte) (_ []byte, err error) {
+	o := &kmod.Options{Run: runner(v.env, v.log)}
+	if !bytes.HasPrefix(data, []byte(elf.ELFMAG)) {
+		if data, _, err = o.Unpack(bytes.NewReader(data), int64(len(data)), m.path); err != nil {
+			return nil, err
+		}
+	}
+	m.file, err = o.Read(bytes.NewReader(data), int64(len(data)), m.path)
+	return data, err
+}
+
+// readSignature reads the signature of m and holds it against the certificates.
+func (v *checker) readSignature(m *module, data []byte) {
+	content, der, err := kmod.SplitSignature(data)
+	if err == nil && der != nil {
+		m.signature, err = kmod.ParsePKCS7(bytes.Clone(der)) // parts of it are kept, the module is not
+	}
+	if m.unread = err; m.signature == nil {
+		return
+	}
+	for _, cert := range v.certs {
+		m.verified = append(m.verified, m.signature.Verify(content, cert))
+	}
 }
 
 // pick are the modules that a kernel is to load: those in its own lib/modules;
