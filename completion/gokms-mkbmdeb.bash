@@ -2,9 +2,9 @@
 # Completion of gokms-mkbmdeb's command line, for bash.
 
 _gokms_mkbmdeb() {
-	local flags=(--coexist --help --json --keep-build --no-act --no-dbgsym --offline --quiet --require-signed
+	local flags=(--coexist --depmod-override --help --json --keep-build --no-act --no-dbgsym --offline --quiet --require-signed
 		--verbose --version)
-	local valued=(--apt-options --arch --cache-dir --compression --copyright --dest-dir --directive --headers
+	local valued=(--apt-options --arch --cache-dir --compression --copyright --depmod-config --dest-dir --directive --headers
 		--jobs --kernel --log-dir --maintainer --memory --modules-root --name --no-verify --output --overrides
 		--package-version --provides --record --revision --sandbox --sign-cert --sign-key --sign-pin-file --source-dir
 		--source-tree --timeout)
@@ -18,7 +18,7 @@ _gokms_mkbmdeb() {
 	COMPREPLY=()
 	case $previous in
 	-k | --kernel) _gokms_kernels ;;
-	-o | --output | --cache-dir | --log-dir | --modules-root | --overrides | --source-dir | --source-tree) _gokms_files -d ;;
+	-o | --output | --cache-dir | --depmod-config | --log-dir | --modules-root | --overrides | --source-dir | --source-tree) _gokms_files -d ;;
 	--copyright | --headers | --record | --sign-cert | --sign-key | --sign-pin-file) _gokms_files -f ;;
 	--no-verify)
 		_gokms_words elf vermagic name modinfo license symbols crc namespace exports depends btf mitigations override

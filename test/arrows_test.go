@@ -38,7 +38,7 @@ var arrows = map[string]string{
 	"internal/source":    "pkg/changelog pkg/control pkg/debfile pkg/dkms pkg/version",
 	"internal/debsource": "internal/source pkg/changelog pkg/debhelper pkg/dkms pkg/textfile pkg/version",
 	"internal/cell": "internal/confeval internal/sandbox internal/source internal/target internal/verify pkg/bmdeb pkg/changelog pkg/control " +
-		"pkg/debfile pkg/dkms pkg/kbuild pkg/kernel pkg/kmod pkg/textfile",
+		"pkg/debfile pkg/depmod pkg/dkms pkg/kbuild pkg/kernel pkg/kmod pkg/textfile",
 	"internal/dhmodules": "internal/cell internal/confeval internal/debsource internal/source internal/target pkg/control pkg/debhelper " +
 		"pkg/textfile pkg/upload pkg/version",
 	"internal/cli":          "pkg/debhelper",

@@ -43,9 +43,14 @@ Packages:
       --provides RELATION   provide this as well; repeatable
       --copyright FILE      ship FILE as copyright
       --coexist             do not conflict with the -dkms package; install
-                            modules to updates/gokms
+                            modules to updates/gokms, and a line for depmod by
+                            which they win
       --dest-dir DIR        install modules to DIR below modules/KVER (default:
                             updates/dkms)
+      --depmod-config DIR   the depmod.d of the machines that the packages are
+                            for, or the root directory of one
+      --depmod-override     ship the lines for depmod by which the modules win,
+                            where they would not
       --compression TYPE    xz, zstd, gzip or none (default: xz)
       --no-dbgsym           make no packages of debug symbols
 

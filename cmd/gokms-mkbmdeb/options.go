@@ -55,6 +55,7 @@ type options struct {
 	epoch          *time.Time
 
 	moduleOptions
+	depmodOptions
 
 	sandbox cell.Confinement
 	timeout time.Duration // of a build; 0: none
@@ -70,7 +71,7 @@ type options struct {
 }
 
 func commandFlags() []ucli.Flag {
-	return append(append(flags.Flags(), moduleFlags()...),
+	return append(slices.Concat(flags.Flags(), moduleFlags(), depmodFlags()),
 		&ucli.StringSliceFlag{Name: "kernel", Aliases: []string{"k"}, Usage: "build for the kernel release `KVER`; repeatable; \"all\": every installed one; apt:GLOB: header packages of the archive"},
 		&ucli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: ".", Usage: "write the packages to `DIR`"},
 		&ucli.StringFlag{Name: "jobs", Aliases: []string{"j"}, Usage: "run `N` compiler jobs at once (default: parallel= of DEB_BUILD_OPTIONS, else the number of CPUs)"},
@@ -142,6 +143,10 @@ func newOptions(c *ucli.Context, env *cli.Env) (*options, error) {
 	if o.moduleOptions, err = newModuleOptions(c, env, abs); err != nil {
 		errs = append(errs, err)
 	}
+	if o.depmodOptions, err = newDepmodOptions(c, abs); err != nil {
+		errs = append(errs, err)
+	}
+	o.inputs = append(o.inputs, o.depmodInputs...)
 	if o.noDbgsym && !c.Bool("no-dbgsym") {
 		o.words = append(o.words, "--no-dbgsym") // as the environment said
 	}

@@ -172,6 +172,7 @@ func (c *command) cellOptions() *cell.Options {
 		WorkDir: c.work, Output: c.output, LogDir: c.logDir,
 		Maintainer: c.maintainer, FallbackMaint: c.fallbackMaint, Name: c.name,
 		PackageVersion: c.packageVersion, Revision: c.revision, Provides: c.provides, Copyright: c.copyright,
+		Depmod: c.depmod, DepmodOverride: c.depmodOverride,
 		Coexist: c.coexist, DestDir: c.destDir, Compression: c.compression, Epoch: c.epoch,
 		Dbgsym: !c.noDbgsym, NoVerify: c.noVerify, Sign: c.sign,
 		OverrideDir: c.overrides, Directives: c.directives, OS: cli.RunningDistribution(),

@@ -40,6 +40,7 @@ var recorded = map[string]form{
 	"name": aText, "package-version": aText, "revision": aText, "maintainer": aText, "dest-dir": aText,
 	"compression": aText, "timeout": aText,
 	"no-verify": aList, "no-dbgsym": aSwitch, "sign-key": aPath, "sign-cert": anInput, "require-signed": aSwitch,
+	"depmod-config": aPath, "depmod-override": aSwitch,
 }
 
 // unrecorded are the others: what a record says in places of its own, limits

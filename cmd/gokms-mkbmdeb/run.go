@@ -84,6 +84,11 @@ func (c *command) do(ctx context.Context) (err error) {
 		return planError(err)
 	}
 	c.warned = map[string]bool{}
+	if c.depmod != nil {
+		for _, w := range c.depmod.Warnings {
+			c.log.Warn(w)
+		}
+	}
 	for _, one := range cells {
 		c.warn(one)
 	}

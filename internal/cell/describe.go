@@ -28,6 +28,7 @@ type Description struct {
 	PostBuild    string            `json:"post_build,omitempty"`
 	Modules      []ModulePlan      `json:"modules,omitempty"`
 	Signer       string            `json:"signer,omitempty"` // as modinfo(8) will show it
+	Depmod       []string          `json:"depmod,omitempty"` // lines for depmod that are shipped
 	File         string            `json:"file,omitempty"`
 	Fields       map[string]string `json:"fields,omitempty"`
 	Warnings     []string          `json:"warnings,omitempty"`
@@ -71,6 +72,10 @@ func (c *Cell) Describe() (*Description, error) {
 		p.Siblings = append(p.Siblings, bmdeb.Sibling{Name: dep.Package.Name, Version: dep.Package.Version})
 	}
 	d.File, d.Signer = p.FileName(), signerName(c.certificate)
+	d.Depmod = slices.Collect(strings.Lines(string(p.DepmodConf)))
+	for i, line := range d.Depmod {
+		d.Depmod[i] = strings.TrimSuffix(line, "\n")
+	}
 	var err error
 	d.stanza, err = p.Control()
 	d.Fields = map[string]string{}
@@ -119,6 +124,9 @@ func (d *Description) String() string {
 		fmt.Fprintf(&b, " %s -> %s%s\n", m.Built, m.File, strip)
 	}
 	line("Signed-By", d.Signer)
+	for _, text := range d.Depmod {
+		line("Depmod", text)
+	}
 	line("File", d.File)
 	b.WriteString("\n")
 	if text, err := control.Format(d.stanza); err == nil {

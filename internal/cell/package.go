@@ -51,6 +51,9 @@ func (c *Cell) pkg() (bmdeb.Package, error) {
 	if p.Changelog, err = c.changelog(&p); err != nil {
 		return p, err
 	}
+	if err := c.planDepmod(&p); err != nil {
+		return p, err
+	}
 	return p, c.tryPack(p)
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/gokms/gokms/internal/verify"
 	"github.com/gokms/gokms/pkg/bmdeb"
 	"github.com/gokms/gokms/pkg/debfile"
+	"github.com/gokms/gokms/pkg/depmod"
 	"github.com/gokms/gokms/pkg/dkms"
 	"github.com/gokms/gokms/pkg/kbuild"
 	"github.com/gokms/gokms/pkg/kmod"
@@ -44,6 +45,10 @@ type Options struct {
 	Copyright      []byte // nil: the source's
 	Coexist        bool
 	DestDir        string // "": bmdeb's default
+	// Depmod is the configuration of the machines that the packages are for;
+	// nil: depmod's default, which is Debian's.
+	Depmod         *depmod.Config
+	DepmodOverride bool // ship the lines by which depmod takes the modules
 	Compression    debfile.Compression
 	Epoch          *time.Time // SOURCE_DATE_EPOCH
 	Dbgsym         bool       // make a package of debug symbols as well

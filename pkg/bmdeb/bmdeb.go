@@ -68,6 +68,10 @@ type Package struct {
 	Compression debfile.Compression
 
 	RemakeInitrd bool // dkms.conf demands the initramfs to be rebuilt
+
+	// DepmodConf are lines of depmod.d(5) by which the modules win; nil: no file
+	// of them is shipped.
+	DepmodConf []byte
 }
 
 // Sibling is another module package for the same kernel that this one needs.
@@ -296,6 +300,13 @@ func (p *Package) ModulePath(m Module) string {
 	return path.Join(p.Kernel.ModulesDir, p.Kernel.Release, p.destDir(), m.Name+m.Suffix)
 }
 
+// DepmodConfPath is the path of DepmodConf. It names the kernel, since packages
+// for several kernels are installed side by side. It is no conffile: the lines
+// go when the modules go.
+func (p *Package) DepmodConfPath() string {
+	return path.Join("usr/lib/depmod.d", p.Binary()+".conf")
+}
+
 // files lists the modules, the changelog and the copyright. A native version
 // has its changelog under upstream's name (Policy 12.7); it is the source that
 // is native or not.
@@ -305,6 +316,9 @@ func (p *Package) files() ([]debfile.File, error) {
 		files = append(files, debfile.File{
 			Path: p.ModulePath(m), Mode: 0o644, Size: m.Size, ModTime: m.ModTime, Open: m.Open,
 		})
+	}
+	if p.DepmodConf != nil {
+		files = append(files, file(p.DepmodConfPath(), p.DepmodConf))
 	}
 	doc := path.Join("usr/share/doc", p.Binary())
 	changelog, err := gzipped(p.Changelog)

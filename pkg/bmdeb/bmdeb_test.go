@@ -136,6 +136,10 @@ func TestFiles(t *testing.T) {
 		{"dest-dir", func(p *Package) { p.DestDir, p.Copyright = "extra", nil }, []string{
 			"lib/modules/6.1.0-56-amd64/extra/i40e.ko",
 			"usr/share/doc/i40e-modules-6.1.0-56-amd64/changelog.Debian.gz"}},
+		{"lines for depmod", func(p *Package) { p.DepmodConf, p.Copyright = []byte("override\n"), nil }, []string{
+			"lib/modules/6.1.0-56-amd64/updates/dkms/i40e.ko",
+			"usr/lib/depmod.d/i40e-modules-6.1.0-56-amd64.conf",
+			"usr/share/doc/i40e-modules-6.1.0-56-amd64/changelog.Debian.gz"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := example()
