@@ -278,7 +278,7 @@ func (v *checker) check(k *target.Kernel) ([]*fileReport, error) {
 		}
 		r := &fileReport{File: in.path, Kernel: k.Release}
 		for _, m := range picked[i] {
-			of := append(findings[m.path], m.findings(v.certs, facts.Config("CONFIG_MODULE_SIG_HASH"))...)
+			of := append(findings[m.path], m.findings(v.certs, facts.Config)...)
 			r.Modules = append(r.Modules, m.report(of, len(v.certs) > 0))
 		}
 		reports = append(reports, r)

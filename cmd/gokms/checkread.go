@@ -22,7 +22,8 @@ import (
 // input is one file to check.
 type input struct {
 	path    string // as given
-	arch    string // of a package
+	name    string // of a package
+	arch    string // of it
 	modules []*module
 }
 
@@ -45,6 +46,9 @@ var (
 	releaseDir  = regexp.MustCompile(`(?:^|/)lib/modules/([^/]+)/`)
 )
 
+// debugDir is where packages of debug symbols have files named as modules.
+const debugDir = "usr/lib/debug/"
+
 // maxPacked is the most bytes of a module in a package.
 const maxPacked = 1 << 30
 
@@ -64,10 +68,17 @@ func (v *checker) read(ctx context.Context, paths []string) ([]*input, error) {
 		}
 		seen[path] = true
 		in, err := v.readInput(ctx, path)
-		if err == nil && len(in.modules) == 0 {
-			err = fmt.Errorf("%s: has no modules", path)
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+		case len(in.modules) > 0:
+			all = append(all, in)
+		case len(paths) == 1 || !strings.HasSuffix(in.name, "-dbgsym"): // which come along
+			errs = append(errs, fmt.Errorf("%s: has no modules", path))
 		}
-		all, errs = append(all, in), append(errs, err)
+	}
+	if len(all) == 0 && errs == nil {
+		errs = append(errs, errors.New("no modules to check"))
 	}
 	return all, errors.Join(errs...)
 }
@@ -103,12 +114,13 @@ func (v *checker) readPackage(ctx context.Context, in *input) error {
 		return err
 	}
 	defer r.Close()
-	in.arch = r.Control().Get("Architecture")
+	stanza := r.Control()
+	in.name, in.arch = stanza.Get("Package"), stanza.Get("Architecture")
 	return r.Walk(func(e debfile.Entry, content io.Reader) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if !e.Mode.IsRegular() || !moduleName.MatchString(e.Path) {
+		if !e.Mode.IsRegular() || !moduleName.MatchString(e.Path) || strings.HasPrefix(e.Path, debugDir) {
 			return nil
 		}
 		m := &module{path: in.path + ": " + e.Path, member: e.Path, release: releaseOf(e.Path)}
@@ -221,23 +233,22 @@ func (in *input) pick(release string, named bool) []*module {
 	return loose
 }
 
-// findings are those that are not the verifier's.
-func (m *module) findings(certs []*x509.Certificate, hash string) []kmod.Finding {
+// findings are those that are not the verifier's. config is the kernel's.
+func (m *module) findings(certs []*x509.Certificate, config func(string) string) []kmod.Finding {
 	found := kmod.Finding{Check: "elf", Severity: kmod.Error, Module: m.name(), Path: m.path}
 	if m.file == nil {
 		found.Text = m.broken.Error()
 		return []kmod.Finding{found}
 	}
-	if err := m.refused(certs, hash); err != nil {
+	if err := m.refused(certs, config); err != nil {
 		found.Check, found.Text = "signature", err.Error()
 		return []kmod.Finding{found}
 	}
 	return nil
 }
 
-// refused says why no certificate fits; nil: one does, or none is wanted. hash
-// is that of the kernel.
-func (m *module) refused(certs []*x509.Certificate, hash string) error {
+// refused says why no certificate fits; nil: one does, or none is wanted.
+func (m *module) refused(certs []*x509.Certificate, config func(string) string) error {
 	switch {
 	case len(certs) == 0:
 		return nil
@@ -247,11 +258,15 @@ func (m *module) refused(certs []*x509.Certificate, hash string) error {
 		return kmod.ErrUnsigned
 	}
 	var reasons []string
-	for _, err := range m.verified {
+	for i, err := range m.verified {
+		hash := config("CONFIG_MODULE_SIG_HASH")
+		if err == nil {
+			err = kmod.CheckSigningConfig(certs[i], config)
+		}
 		switch {
 		case err != nil:
 			reasons = append(reasons, err.Error())
-		case hash != "" && m.signature.Hash != hash:
+		case m.signature.Hash != hash:
 			return fmt.Errorf("signature is over the hash %s, the kernel's is %s", m.signature.Hash, hash)
 		default:
 			return nil
