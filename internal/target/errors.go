@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gokms/gokms/internal/archive"
 	"github.com/gokms/gokms/pkg/kernel"
 	"github.com/gokms/gokms/pkg/version"
 )
@@ -60,6 +61,17 @@ func (s *search) similar(e *NotFoundError) {
 			e.near = append(e.near, place.name+": "+strings.Join(near, ", "))
 		}
 	}
+}
+
+// noMatch tells of a glob that matches nothing in the archive what there is
+// elsewhere.
+func (s *search) noMatch(e *archive.NoMatchError) error {
+	like := &NotFoundError{Release: strings.Trim(strings.TrimPrefix(e.Glob, headersPrefix), "*")}
+	s.similar(like)
+	if len(like.near) == 0 {
+		return e
+	}
+	return hinted{e, e.Hint() + "; or take a kernel that there is: " + strings.Join(like.near, "; ")}
 }
 
 // cachedReleases is for hints: a cache that cannot be read holds none.

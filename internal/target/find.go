@@ -167,6 +167,9 @@ func (s *search) glob(ctx context.Context, glob string) error {
 		return s.globCached(glob)
 	}
 	packages, err := s.Archive.Find(ctx, glob)
+	if e, ok := errors.AsType[*archive.NoMatchError](err); ok {
+		return s.noMatch(e)
+	}
 	if err != nil {
 		return err
 	}

@@ -248,6 +248,8 @@ func TestHints(t *testing.T) {
 		{"6.1.0-9-amd64", false, "install the package linux-headers-6.1.0-9-amd64, or take a kernel that there is: " +
 			"installed: 6.1.0-1-amd64; cached: 6.1.0-2-amd64; in the archive: 6.1.0-3-amd64, 6.1.0-2-amd64, 6.1.0-1-amd64"},
 		{"6.1.0-3", true, "install the package linux-headers-6.1.0-3, or take a kernel that there is: installed: 6.1.0-1-amd64; cached: 6.1.0-2-amd64"},
+		{"apt:linux-headers-7*", false, "it has linux-headers-6.1.0-1-amd64, linux-headers-6.1.0-2-amd64, linux-headers-6.1.0-3-amd64; " +
+			"or take a kernel that there is: installed: 6.1.0-1-amd64; cached: 6.1.0-2-amd64"},
 		{"apt:linux-headers-7", true, "the cache holds kernels 6.1.0-2-amd64"},
 	} {
 		f, _ := newFinder(t)
