@@ -16,7 +16,8 @@ MAN_PAGES := $(patsubst doc/%.scd,$(MAN)/%,$(wildcard doc/*.scd))
 BUILD_PACKAGES := linux-headers-$(ARCH) build-essential bubblewrap xz-utils patch
 TEST_PACKAGES := $(BUILD_PACKAGES) debhelper dh-dkms dkms dctrl-tools dpkg-dev fakeroot kmod lintian llvm zstd \
 	gawk libelf-dev libxtables-dev scdoc man-db openssl softhsm2 libengine-pkcs11-openssl
-ACCEPTANCE_PACKAGES := $(TEST_PACKAGES) mmdebstrap diffoscope-minimal gdb
+ACCEPTANCE_PACKAGES := $(TEST_PACKAGES) mmdebstrap diffoscope-minimal gdb \
+	qemu-system-x86 qemu-system-arm ovmf cpio openssl
 DEB_PACKAGES := build-essential debhelper scdoc lintian
 BENCH_PACKAGES := $(TEST_PACKAGES) jq
 

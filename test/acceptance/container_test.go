@@ -25,14 +25,19 @@ const ordinary = "builder"
 // newContainer unpacks a base system. The test's end removes it.
 func newContainer(t *testing.T, b base) *container {
 	t.Helper()
-	c := &container{newChroot(t, b)}
+	return newChroot(t, b).container(t)
+}
+
+// container adds to c what a container has.
+func (c *chroot) container(t *testing.T) *container {
+	t.Helper()
 	for _, file := range []string{"/etc/resolv.conf", "/etc/hosts"} {
 		if _, err := os.Stat(file); err == nil {
 			c.Copy(t, "/etc", file)
 		}
 	}
 	c.Run(t, "useradd", "--create-home", ordinary)
-	return c
+	return &container{c}
 }
 
 // As runs lines of shell as a user, up to the first that fails; args are $1

@@ -5,7 +5,6 @@ package acceptance
 import (
 	"bytes"
 	"encoding/hex"
-	"fmt"
 	"maps"
 	"os"
 	"path"
@@ -76,104 +75,9 @@ func inTree(t *testing.T, k *vm.Kernel, name string) []byte {
 	return data
 }
 
-// patchedModules are the kernel's own module dummy, or another where that is
-// said, with patches, and what the kernel does with them: taint are the letters
-// that it gives them, "" if it refuses them; dmesg is what it says, K its
-// release.
-var patchedModules = []struct {
-	name    string
-	patches []vm.Patch
-	taint   string
-	dmesg   string
-}{
-	{"nothing", nil, "E", "dummy: module verification failed: signature and/or required key missing - tainting kernel"},
-	{"release in vermagic", []vm.Patch{otherRelease}, "E", ""},
-	{"flags in vermagic", []vm.Patch{vm.Modinfo("mod_unload ", "")}, "", "dummy: version magic 'K"},
-	{"no vermagic", []vm.Patch{vm.Modinfo("vermagic=", "vermagyc=")}, "FE", "dummy: bad vermagic: kernel tainted."},
-	{"CRC", []vm.Patch{vm.CRC("free_netdev")}, "", "dummy: disagrees about version of symbol free_netdev"},
-	{"CRC of struct module", []vm.Patch{vm.CRC("module_layout")}, "", "dummy: disagrees about version of symbol module_layout"},
-	{"no CRC", []vm.Patch{vm.Unversioned("free_netdev")}, "", "dummy: no symbol version for free_netdev"},
-	{"no CRCs", []vm.Patch{vm.Without("__versions")}, "FE", ""},
-	{"no CRCs, release in vermagic", []vm.Patch{vm.Without("__versions"), otherRelease}, "", "' should be 'K"},
-	{"unknown symbol", []vm.Patch{vm.Rename("free_netdev", "free_nutdev")}, "", "dummy: Unknown symbol free_nutdev (err -2)"},
-	{"licence", []vm.Patch{vm.Modinfo("license=GPL", "license=BSD")}, "", "dummy: Unknown symbol __rtnl_link_register (err -2)"},
-	{"no licence", []vm.Patch{vm.Modinfo("license=GPL", "lycense=GPL")}, "", "dummy: Unknown symbol __rtnl_link_register (err -2)"},
-	{"out of tree", []vm.Patch{vm.Modinfo("intree=Y", "outree=Y")}, "OE", "dummy: loading out-of-tree module taints kernel."},
-	{"BTF", []vm.Patch{vm.Overwrite(".BTF", 0, 0)}, "E", "BPF: Invalid magic"},
-	{"machine", []vm.Patch{vm.Foreign}, "", "Invalid architecture in ELF header"},
-	{"truncated", []vm.Patch{vm.Truncated}, "", "Invalid ELF section header overflow"},
-	{"no struct module", []vm.Patch{vm.Without(".gnu.linkonce.this_module")}, "", ""},
-	{"no symbol table", []vm.Patch{vm.Unsymbolized}, "", "dummy: module has no symbols (stripped?)"},
-	{"retpoline (amd64)", []vm.Patch{vm.Modinfo("retpoline=Y", "retpolyne=Y")}, "E", "dummy: loading module not compiled with retpoline compiler."},
-	{"symbols of another module (mii)", []vm.Patch{vm.Modinfo("name=mii", "name=mij"), vm.Overwrite(".gnu.linkonce.this_module", 24, 'm', 'i', 'j')}, "",
-		"mij: exports duplicate symbol"},
-	{"needed module not loaded (ums_cypress)", nil, "", "ums_cypress: Unknown symbol usb_register_driver (err -2)"},
-	{"needed module loaded (ums_cypress)", nil, "E", ""},
-	{"namespace (ums_cypress)", []vm.Patch{vm.Modinfo("import_ns=", "ymport_ns=")}, "",
-		"ums_cypress: module uses symbol (usb_stor_resume) from namespace USB_STORAGE, but does not import it."},
-}
-
-// loadedBefore are modules that are to be loaded before the step of a name.
-var loadedBefore = map[string]string{
-	"symbols of another module (mii)":    "mii",
-	"needed module loaded (ums_cypress)": "usb-storage",
-}
-
-// otherRelease puts a release into vermagic that no kernel has.
-func otherRelease(module []byte) ([]byte, error) {
-	return vm.Modinfo("vermagic=6.1", "vermagic=6.0")(module)
-}
-
-// patchedCase loads, and unloads, the patched modules.
-func patchedCase(t *testing.T, m *vm.Machine) vm.Case {
-	t.Helper()
-	c := vm.Case{Files: map[string][]byte{}}
-	for i, row := range patchedModules {
-		title, module, found := strings.Cut(strings.TrimSuffix(row.name, ")"), " (")
-		if !found || module == "amd64" {
-			if found && m.Kernel.Arch != module {
-				continue
-			}
-			module = "dummy"
-		}
-		data, err := vm.Patched(inTree(t, m.Kernel, module), row.patches...)
-		if err != nil {
-			t.Fatalf("%s: %v", title, err)
-		}
-		file := fmt.Sprintf("/%d/%s.ko", i, module)
-		c.Files[file] = data
-		if name := loadedBefore[row.name]; name != "" {
-			c.Steps = append(c.Steps, vm.Modprobe(name))
-		}
-		c.Steps = append(c.Steps, vm.Step{Name: row.name, Argv: []string{"insmod", file}}, unload(module))
-	}
-	return c
-}
-
 // unload is a step that removes a module if it is loaded.
 func unload(module string) vm.Step {
 	return vm.Shell("! grep -q '^" + module + " ' /proc/modules || rmmod " + module)
-}
-
-// TestVMPatchedModules has kernels judge modules that were patched.
-func TestVMPatchedModules(t *testing.T) {
-	eachVM(t, func(t *testing.T, m *vm.Machine) {
-		r := boot(t, m, patchedCase(t, m))
-		for _, row := range patchedModules {
-			got := r.Result(row.name)
-			if got == nil {
-				continue
-			}
-			taint := ""
-			if len(got.New) == 1 {
-				taint = got.New[0].Taint
-			}
-			want := strings.ReplaceAll(row.dmesg, "'K", "'"+m.Kernel.Release)
-			if taint != row.taint || (got.Exit == 0) != (row.taint != "") || !got.Said(want) {
-				t.Errorf("%s: loaded: %+v (exit %d, %s), the kernel says %q; want taint %q, %q", row.name, got.New, got.Exit, got.Output, got.Dmesg, row.taint, want)
-			}
-		}
-	})
 }
 
 // testKey is a key that lives as long as the test.

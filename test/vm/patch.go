@@ -135,13 +135,51 @@ func Overwrite(section string, at int, with ...byte) Patch {
 
 // Foreign says that the module is for another machine.
 func Foreign(module []byte) ([]byte, error) {
-	module = slices.Clone(module)
 	if len(module) < 20 {
 		return nil, fmt.Errorf("module of %d bytes", len(module))
 	}
-	module[18] ^= 0xff // e_machine
-	return module, nil
+	return Header(18, module[18]^0xff)(module) // e_machine
 }
+
+// Header puts other bytes into the header of the ELF file (elf(5)): the class
+// is at 4, the type at 16.
+func Header(at int, with ...byte) Patch {
+	return func(module []byte) ([]byte, error) {
+		if len(module) < at+len(with) {
+			return nil, fmt.Errorf("module of %d bytes", len(module))
+		}
+		module = slices.Clone(module)
+		copy(module[at:], with)
+		return module, nil
+	}
+}
+
+// Respelled replaces a text wherever it is in the module by another one of the
+// same length: a name in all the tables that have it.
+func Respelled(old, text string) Patch {
+	return func(module []byte) ([]byte, error) {
+		if len(old) != len(text) || !bytes.Contains(module, []byte(old)) {
+			return nil, fmt.Errorf("%q is not as long as %q, or not in the module", text, old)
+		}
+		return bytes.ReplaceAll(module, []byte(old), []byte(text)), nil
+	}
+}
+
+// Named gives the module another name: in struct module, at the offset that it
+// has on 64-bit machines, and in .modinfo, where the new one cannot be longer.
+func Named(old, name string) Patch {
+	return func(module []byte) ([]byte, error) {
+		field := append([]byte(name), make([]byte, max(1, 1+len(old)-len(name)))...)
+		return Patched(module, Overwrite(thisModule, nameOffset, field...), Modinfo("name="+old, "name="+name))
+	}
+}
+
+// thisModule holds struct module; its name is behind its state and its place in
+// the list of modules.
+const (
+	thisModule = ".gnu.linkonce.this_module"
+	nameOffset = 24
+)
 
 // Truncated cuts the second half off.
 func Truncated(module []byte) ([]byte, error) { return slices.Clone(module[:len(module)/2]), nil }
@@ -181,6 +219,34 @@ func Without(section string) Patch {
 // Unsymbolized says that the symbol table is none.
 func Unsymbolized(module []byte) ([]byte, error) {
 	return inHeaders(func(s *elf.Section) bool { return s.Type == elf.SHT_SYMTAB }, 4, uint32(elf.SHT_PROGBITS))(module)
+}
+
+// Writable lets a section be written, and executed.
+func Writable(section string) Patch {
+	const all = elf.SHF_WRITE | elf.SHF_ALLOC | elf.SHF_EXECINSTR
+	return inHeaders(func(s *elf.Section) bool { return s.Name == section }, 8, uint32(all))
+}
+
+// Common makes an undefined symbol a common one, which the linker would have
+// given a place.
+func Common(symbol string) Patch {
+	return func(module []byte) ([]byte, error) {
+		f, err := elf.NewFile(bytes.NewReader(module))
+		if err != nil {
+			return nil, err
+		}
+		symbols, err := f.Symbols()
+		if err != nil {
+			return nil, err
+		}
+		i := slices.IndexFunc(symbols, func(s elf.Symbol) bool { return s.Name == symbol && s.Section == elf.SHN_UNDEF })
+		if i < 0 || f.Class != elf.ELFCLASS64 {
+			return nil, fmt.Errorf("module has no undefined symbol %s", symbol)
+		}
+		var index [2]byte
+		f.ByteOrder.PutUint16(index[:], uint16(elf.SHN_COMMON))
+		return Overwrite(".symtab", 24*(i+1)+6, index[:]...)(module) // st_shndx
+	}
 }
 
 // inHeaders sets a word of the headers of those sections that which wants.

@@ -7,6 +7,7 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os/exec"
 	"slices"
 	"strings"
@@ -161,7 +162,8 @@ func testModule() []byte {
 	}
 	return (&testkit.ELF{
 		Sections: []testkit.Section{
-			{Name: ".modinfo", Data: "license=GPL\x00vermagic=6.1.0-1 SMP mod_unload \x00"},
+			{Name: ".modinfo", Data: "license=GPL\x00vermagic=6.1.0-1 SMP mod_unload \x00name=first\x00"},
+			{Name: thisModule, Data: strings.Repeat("\x00", 24) + "first\x00" + strings.Repeat("\x00", 64)},
 			{Name: "__versions", Data: version("alpha") + version("beta")},
 		},
 		Symbols: []testkit.Symbol{{Name: "alpha"}, {Name: "beta"}, {Name: "alphabet"}},
@@ -206,6 +208,21 @@ func TestPatch(t *testing.T) {
 		{"overwrite", Overwrite(".modinfo", 8, 'B', 'S', 'D'), section(".modinfo"), "license=BSD\x00"},
 		{"overwrite: end", Overwrite(".modinfo", 1000, 0), nil, "bytes"},
 		{"no section", Overwrite(".BTF", 0, 0), nil, "no section .BTF"},
+		{"header", Header(16, 3), func(f *elf.File) string { return f.Type.String() }, "ET_DYN"},
+		{"header: end", Header(1<<20, 3), nil, "bytes"},
+		{"respelled", Respelled("alpha", "aleph"), section(".strtab"), "\x00aleph\x00beta\x00alephbet\x00"},
+		{"respelled: length", Respelled("alpha", "omega-"), nil, "as long"},
+		{"respelled: nowhere", Respelled("gamma", "omega"), nil, "not in the module"},
+		{"named", Named("first", "one"), section(thisModule), strings.Repeat("\x00", 24) + "one\x00\x00\x00\x00"},
+		{"named: modinfo", Named("first", "one"), section(".modinfo"), "\x00name=one\x00"},
+		{"named: longer", Named("first", "second"), nil, "longer"},
+		{"writable", Writable(".modinfo"), func(f *elf.File) string { return f.Section(".modinfo").Flags.String() }, "SHF_WRITE+SHF_ALLOC+SHF_EXECINSTR"},
+		{"writable: none", Writable(".text"), nil, "no such section"},
+		{"common", Common("beta"), func(f *elf.File) string {
+			symbols, err := f.Symbols()
+			return fmt.Sprint(symbols[0].Section, symbols[1].Section, symbols[2].Section, err)
+		}, "SHN_UNDEF SHN_COMMON SHN_UNDEF <nil>"},
+		{"common: none", Common("gamma"), nil, "no undefined symbol"},
 		{"foreign", Foreign, func(f *elf.File) string { return f.Machine.String() }, elf.Machine(62 ^ 0xff).String()},
 	} {
 		got, err := tt.patch(module)

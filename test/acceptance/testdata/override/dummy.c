@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+/* Has the name of a module of Linux. */
+#include <linux/module.h>
+
+static int __init dummy_init(void)
+{
+	return 0;
+}
+module_init(dummy_init);
+
+static void __exit dummy_exit(void)
+{
+}
+module_exit(dummy_exit);
+
+MODULE_DESCRIPTION("in the place of Linux's own");
+MODULE_LICENSE("GPL");
+MODULE_VERSION("2.0");
