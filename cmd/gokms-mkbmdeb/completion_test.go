@@ -13,6 +13,7 @@ import (
 
 	"github.com/gokms/gokms/internal/mantest"
 	"github.com/gokms/gokms/internal/testkit"
+	"github.com/gokms/gokms/pkg/kmod"
 )
 
 // TestCompletionHasAllOptions compares the two lists of options in the
@@ -80,6 +81,7 @@ func TestCompletion(t *testing.T) {
 		{"--copyright no", "notes.txt"},
 		{"--compression z", "zstd"},
 		{"--name i", ""},
+		{"--no-verify ", strings.Join(slices.Sorted(slices.Values(kmod.Checks())), "|")},
 		{"--no", "--no-act|--no-dbgsym|--no-verify"},
 		{"--ov", "--overrides"},
 		{"-v --source-tree src ", "$(touch made)/1|drivers|i40e-dkms_2.4.6-1_all.deb|i40e/2.4.6|modules|nat-rtsp/0.7|src"},

@@ -4,12 +4,15 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -29,9 +32,15 @@ func newest(t *testing.T) string {
 // of its own, and returns the packages it names. There are none of debug symbols.
 func build(t *testing.T, umask string, args ...string) []string {
 	t.Helper()
+	return buildWith(t, "noautodbgsym", umask, args...)
+}
+
+// buildWith is build with these DEB_BUILD_OPTIONS.
+func buildWith(t *testing.T, options, umask string, args ...string) []string {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.Command("bash", append([]string{"-c", "umask " + umask + `; exec -a ` + prog + ` /proc/$PPID/exe "$@"`, "bash"}, args...)...)
-	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir(), "SOURCE_DATE_EPOCH=", "DEBEMAIL=a@example.org", "DEBFULLNAME=A", "DEB_BUILD_OPTIONS=noautodbgsym")
+	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir(), "SOURCE_DATE_EPOCH=", "DEBEMAIL=a@example.org", "DEBFULLNAME=A", "DEB_BUILD_OPTIONS="+options)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%s %s: %v\n%s", prog, strings.Join(args, " "), err, &stderr)
@@ -218,5 +227,59 @@ func TestBuildDepends(t *testing.T) {
 	module := filepath.Join(dir, "lib/modules", k, "updates/dkms/gokms_beta.ko")
 	if got := output(t, "modinfo", "-F", "depends", module); got != "gokms_alpha\n" {
 		t.Errorf("modinfo: depends: %q", got)
+	}
+}
+
+// TestDebugSymbols builds with and without the package of debug symbols, and a
+// module that keeps them.
+func TestDebugSymbols(t *testing.T) {
+	t.Parallel()
+	k := newest(t)
+	source := func(more string) string {
+		dir := t.TempDir()
+		for name, text := range map[string]string{
+			"Kbuild":    "obj-m := hello.o\n",
+			"hello.c":   "#include <linux/module.h>\nstatic int __init hello(void) { return 0; }\nmodule_init(hello);\nMODULE_LICENSE(\"GPL\");\n",
+			"dkms.conf": "PACKAGE_NAME=hello\nPACKAGE_VERSION=1.0\nDEST_MODULE_LOCATION=/updates\n" + more,
+		} {
+			file := filepath.Join(dir, name)
+			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chtimes(file, time.Time{}, time.Unix(1700000000, 0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return dir
+	}
+	stripped, out := source(""), t.TempDir()
+	debs := buildWith(t, "", "022", "-q", "-k", k, "-o", out, stripped)
+	if len(debs) != 2 || filepath.Base(debs[1]) != "hello-modules-"+k+"-dbgsym_1.0_"+arch(t)+".deb" {
+		t.Fatalf("packages: %q", debs)
+	}
+	first := sum(t, debs[0])
+	dir := t.TempDir()
+	output(t, "dpkg-deb", "-x", debs[0], dir)
+	notes := output(t, "readelf", "-n", filepath.Join(dir, "lib/modules", k, "updates/dkms/hello.ko"))
+	id := regexp.MustCompile(`Build ID: (..)([0-9a-f]+)`).FindStringSubmatch(notes)
+	if id == nil {
+		t.Fatalf("no build-id:\n%s", notes)
+	}
+	if got := output(t, "dpkg-deb", "-f", debs[1], "Build-Ids"); got != id[1]+id[2]+"\n" {
+		t.Errorf("Build-Ids: %s; the module's is %s%s", got, id[1], id[2])
+	}
+	if list := output(t, "dpkg-deb", "-c", debs[1]); !strings.Contains(list, "./usr/lib/debug/.build-id/"+id[1]+"/"+id[2]+".debug\n") {
+		t.Errorf("no file of the module's build-id %s%s:\n%s", id[1], id[2], list)
+	}
+
+	again := buildWith(t, "", "022", "-q", "--no-dbgsym", "-k", k, "-o", out, stripped)
+	if len(again) != 1 || sum(t, again[0]) != first {
+		t.Errorf("without debug symbols: packages %q, or another module", again)
+	}
+	if _, err := os.Stat(debs[1]); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("debug symbols of another build stay: %v", err)
+	}
+	if whole := buildWith(t, "", "022", "-q", "-k", k, "-o", t.TempDir(), source("STRIP=no\n")); len(whole) != 1 {
+		t.Errorf("packages of a module that is not stripped: %q", whole)
 	}
 }

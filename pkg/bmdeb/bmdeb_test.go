@@ -308,6 +308,7 @@ func TestDebugDeb(t *testing.T) {
 	open := func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("d")), nil }
 	deb, err := p.DebugDeb([]DebugFile{
 		{BuildID: []byte{0xfe, 1, 2}, Size: 1, Open: open}, {BuildID: []byte{0xab, 0xcd}, Size: 1, Open: open},
+		{BuildID: []byte{0xfe, 1, 2}, Size: 1, Open: open},
 	})
 	if err != nil {
 		t.Fatal(err)

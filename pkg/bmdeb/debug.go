@@ -42,6 +42,9 @@ func (p *Package) DebugDeb(files []DebugFile) (*debfile.Package, error) {
 		if len(id) < 4 {
 			return nil, fmt.Errorf("package %s: build-id %q is too short", p.debugBinary(), id)
 		}
+		if slices.Contains(ids, id) { // one module under two names
+			continue
+		}
 		ids = append(ids, id)
 		deb.Files = append(deb.Files, debfile.File{
 			Path: path.Join("usr/lib/debug/.build-id", id[:2], id[2:]+".debug"), Mode: 0o644, Size: f.Size, Open: f.Open,
