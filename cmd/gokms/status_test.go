@@ -47,7 +47,8 @@ func dpkgPackage(ts *testscript.TestScript, neg bool, args []string) {
 	if !os.IsNotExist(err) {
 		ts.Check(err)
 	}
-	stanza := fmt.Sprintf("Package: %s\nStatus: install ok installed\nArchitecture: amd64\nVersion: %s\nDescription: x\n\n", name, args[2])
+	bare, _, _ := strings.Cut(name, ":")
+	stanza := fmt.Sprintf("Package: %s\nStatus: install ok installed\nArchitecture: amd64\nVersion: %s\nDescription: x\n\n", bare, args[2])
 	ts.Check(os.WriteFile(status, append(old, stanza...), 0o644))
 }
 

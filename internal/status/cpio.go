@@ -86,7 +86,9 @@ func (c *cpioReader) start() error {
 		case head[0] != 0:
 			return errOther
 		}
-		if _, err := c.r.Discard(1); err != nil {
+		there, _ := c.r.Peek(c.r.Buffered())
+		zeros := len(there) - len(bytes.TrimLeft(there, "\x00"))
+		if _, err := c.r.Discard(zeros); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -33,8 +34,13 @@ func (t *tree) examine(ctx context.Context) error {
 		}
 		mod.judge(t)
 		f, err := t.open(mod)
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrPermission):
 			t.warnings = append(t.warnings, err)
+		case err != nil:
+			mod.Problems = append(mod.Problems, problemf(Unfit, "%v", err))
+		}
+		if err != nil {
 			mod.Verified = NotKnown
 		}
 		if f != nil {
@@ -242,7 +248,7 @@ func (t *tree) examineInitramfs(ctx context.Context) error {
 	}
 	for _, mod := range t.Modules {
 		mod.Initramfs = Unknown
-		if err == nil {
+		if err == nil && mod.Verified != NotKnown {
 			mod.compareInitramfs(t, found[mod.Name])
 		}
 	}

@@ -48,6 +48,7 @@ type contents map[string][]packed
 type initramfs struct {
 	kver   string
 	wanted map[string]bool // modules whose content counts
+	limit  int64           // bytes that it may unpack to
 	run    func(*exec.Cmd) error
 	found  contents
 	links  map[[3]int64][]entry // whose content comes with the last of them
@@ -63,11 +64,15 @@ func (o *Options) readInitramfs(ctx context.Context, file, kver string, wanted m
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return nil, errors.Join(err, fmt.Errorf("%s: not a regular file", file))
 	}
-	i := &initramfs{kver: kver, wanted: wanted, run: o.run(), found: contents{}, links: map[[3]int64][]entry{}}
+	i := newInitramfs(kver, wanted, o.run())
 	if err := i.read(ctx, f); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return i.found, nil
+}
+
+func newInitramfs(kver string, wanted map[string]bool, run func(*exec.Cmd) error) *initramfs {
+	return &initramfs{kver: kver, wanted: wanted, limit: maxInitramfs, run: run, found: contents{}, links: map[[3]int64][]entry{}}
 }
 
 // read reads plain archives, and then what is compressed.
@@ -82,7 +87,7 @@ func (i *initramfs) read(ctx context.Context, r io.Reader) error {
 		return err
 	}
 	return decode(ctx, i.run, b, func(r io.Reader) error {
-		r = &limited{r, maxInitramfs}
+		r = &limited{r, i.limit}
 		err := i.archives(ctx, bufio.NewReaderSize(r, 1<<18))
 		if err == nil || errors.Is(err, errOther) {
 			_, err = io.Copy(io.Discard, r) // checksums stand at the end
@@ -168,8 +173,8 @@ func sumOf(data []byte, run func(*exec.Cmd) error) (digest, error) {
 // decoder gives the uncompressed content of in to use.
 type decoder func(ctx context.Context, run func(*exec.Cmd) error, in io.Reader, use func(io.Reader) error) error
 
-// decoderOf tells the compression by the first bytes. The kernel knows these
-// and lzo, which initramfs-tools offers, too, but nobody has found a use for.
+// decoderOf tells the compression by the first bytes: those that initramfs-tools
+// and the kernel know.
 func decoderOf(b *bufio.Reader) (decoder, error) {
 	head, _ := b.Peek(6)
 	for _, format := range []struct {
@@ -253,7 +258,7 @@ type limited struct {
 
 func (l *limited) Read(p []byte) (int, error) {
 	if l.left == 0 {
-		return 0, fmt.Errorf("it unpacks to more than %d bytes", int64(maxInitramfs))
+		return 0, errors.New("it unpacks to more than anybody needs")
 	}
 	if int64(len(p)) > l.left {
 		p = p[:l.left]
