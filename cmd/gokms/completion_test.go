@@ -13,6 +13,7 @@ import (
 
 	"github.com/gokms/gokms/internal/mantest"
 	"github.com/gokms/gokms/internal/testkit"
+	"github.com/gokms/gokms/pkg/kmod"
 )
 
 // list is an array of words in the completion.
@@ -60,6 +61,13 @@ func TestCompletionHasAllOptions(t *testing.T) {
 	names = slices.Compact(names)
 	if got := list(t, text, "verbs"); !slices.Equal(got, names) {
 		t.Errorf("the completion has the verbs %q; want %q", got, names)
+	}
+}
+
+func TestCompletionHasAllChecks(t *testing.T) {
+	t.Parallel()
+	if want := "_gokms_offer " + strings.Join(kmod.Checks(), " ") + " ;;"; !strings.Contains(mantest.Completion(t, prog), want) {
+		t.Errorf("the completion has not the line %q", want)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gokms/gokms/internal/mantest"
 	"github.com/gokms/gokms/internal/testkit"
+	"github.com/gokms/gokms/pkg/kmod"
 )
 
 // ownOptions are the options that a verb takes.
@@ -47,6 +48,19 @@ func TestManPageHasAllOptions(t *testing.T) {
 		mantest.Compare(t, "the man page", mantest.Help(help.String()), ownOptions(v))
 		if !strings.Contains(string(text), "*gokms* *"+v.name+"*") {
 			t.Errorf("the man page has no synopsis of %s", v.name)
+		}
+	}
+}
+
+func TestManPageHasAllChecks(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(testkit.Root(), "doc", prog+".1.scd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range kmod.Checks() {
+		if !strings.Contains(string(text), "\n*"+name+"*\n\t") {
+			t.Errorf("the man page does not tell of the check %s", name)
 		}
 	}
 }
