@@ -20,6 +20,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -79,7 +80,7 @@ func crcEntry(ts *testscript.TestScript, symbol, crc string) string {
 }
 
 // makeDeb NAME VERSION DIR [FIELD=VALUE]... packs what is in DIR into
-// NAME_VERSION_amd64.deb.
+// NAME_VERSION_amd64.deb, or another Architecture.
 func makeDeb(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
 		ts.Fatalf("usage: deb NAME VERSION DIR FIELD=VALUE...")
@@ -94,7 +95,7 @@ func makeDeb(ts *testscript.TestScript, neg bool, args []string) {
 	add("Maintainer", "A <a@example.org>")
 	for _, word := range args[3:] {
 		name, value, _ := strings.Cut(word, "=")
-		add(name, value)
+		p.Control.Set(name, value)
 	}
 	add("Description", "a test")
 	top := ts.MkAbs(args[2])
@@ -109,15 +110,17 @@ func makeDeb(ts *testscript.TestScript, neg bool, args []string) {
 		}})
 		return err
 	}))
-	ts.Check(debfile.WriteFile(ts.MkAbs(args[0]+"_"+args[1]+"_amd64.deb"), p, nil))
+	ts.Check(debfile.WriteFile(ts.MkAbs(args[0]+"_"+args[1]+"_"+p.Control.Get("Architecture")+".deb"), p, nil))
 }
 
-// makeKey NAME makes NAME.key and NAME.pem, its certificate.
+// makeKey NAME BITS makes NAME.key, of RSA, and NAME.pem, its certificate.
 func makeKey(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: key NAME")
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: key NAME BITS")
 	}
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	bits, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	key, err := rsa.GenerateKey(rand.Reader, bits)
 	ts.Check(err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(4711), Subject: pkix.Name{CommonName: args[0]}, NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<32, 0),
