@@ -87,7 +87,7 @@ Running:
       --version             print the version
   -h, --help                print this text
 
-Exit status: 0 all were built or excluded; 1 a build failed, or a signal ended
-it (what was built before stays); 2 bad input, nothing was built or written;
-77 dkms.conf excludes all the kernels.
+Exit status: 0 all were built or excluded; 1 a build failed, the archive did not
+answer, or a signal ended it (what was built before stays); 2 bad input, nothing
+was built or written; 77 dkms.conf excludes all the kernels.
 `

@@ -16,6 +16,7 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"github.com/gokms/gokms/internal/archive"
 	"github.com/gokms/gokms/internal/cell"
 	"github.com/gokms/gokms/internal/cli"
 	"github.com/gokms/gokms/internal/confeval"
@@ -115,7 +116,7 @@ func (c *command) decideSandbox(ctx context.Context) error {
 		return err
 	}
 	if c.memory > 0 {
-		return fmt.Errorf("--memory: %w", err)
+		return cli.WithHint(fmt.Errorf("--memory: %w", err), "without a sandbox, nothing counts the memory of a build: leave --memory out")
 	}
 	c.log.Warn(fmt.Errorf("%w; building without one", err))
 	return nil
@@ -123,7 +124,9 @@ func (c *command) decideSandbox(ctx context.Context) error {
 
 // planError is bad input, but for what may work the next time.
 func planError(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EIO) {
+	_, unreachable := errors.AsType[*archive.UnreachableError](err)
+	_, torn := errors.AsType[*archive.HashError](err)
+	if unreachable || torn || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EIO) {
 		return err
 	}
 	return cli.BadInput(err)

@@ -60,12 +60,13 @@ type AptError struct {
 	Output string // what it said, the lines of errors and warnings alone
 }
 
+// Error begins with what apt said: its command lines are long.
 func (e *AptError) Error() string {
-	text := strings.Join(e.Args, " ") + ": " + e.Err.Error()
-	if e.Output != "" {
-		text += ": " + strings.ReplaceAll(e.Output, "\n", "; ")
+	command := strings.Join(e.Args, " ") + ": " + e.Err.Error()
+	if e.Output == "" {
+		return command
 	}
-	return text
+	return strings.ReplaceAll(e.Output, "\n", "; ") + " (" + command + ")"
 }
 
 // Unwrap returns e.Err.

@@ -29,6 +29,7 @@ type NotFoundError struct {
 	Release string
 	places  []string // where they were looked for, and why they are not there
 	near    []string // "installed: RELEASE, RELEASE"
+	cure    string   // of what keeps from asking the archive; "": nothing does
 
 	archived []string // releases of the archive that are alike
 }
@@ -42,6 +43,9 @@ func (e *NotFoundError) Hint() string {
 	hint := "install the package " + headersPrefix + e.Release
 	if len(e.near) > 0 {
 		hint += ", or take a kernel that there is: " + strings.Join(e.near, "; ")
+	}
+	if e.cure != "" {
+		hint += "; or " + e.cure
 	}
 	return hint
 }

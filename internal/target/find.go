@@ -112,6 +112,12 @@ func (s *search) installed(_ context.Context, missing *NotFoundError) (*Kernel, 
 func (s *search) cached(_ context.Context, missing *NotFoundError) (*Kernel, error) {
 	if s.Archive == nil {
 		missing.places = append(missing.places, s.NoArchive.Error())
+		if h, ok := errors.AsType[interface {
+			error
+			Hint() string
+		}](s.NoArchive); ok {
+			missing.cure = h.Hint()
+		}
 		return nil, nil
 	}
 	set, err := s.Archive.Lookup(missing.Release)
