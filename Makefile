@@ -17,7 +17,7 @@ BUILD_PACKAGES := linux-headers-$(ARCH) build-essential bubblewrap xz-utils patc
 TEST_PACKAGES := $(BUILD_PACKAGES) debhelper dh-dkms dkms dctrl-tools dpkg-dev fakeroot kmod lintian llvm zstd \
 	gawk libelf-dev libxtables-dev scdoc man-db openssl softhsm2 libengine-pkcs11-openssl
 ACCEPTANCE_PACKAGES := $(TEST_PACKAGES) mmdebstrap diffoscope-minimal gdb \
-	qemu-system-x86 qemu-system-arm ovmf cpio openssl
+	qemu-system-x86 qemu-system-arm ovmf cpio
 DEB_PACKAGES := build-essential debhelper scdoc lintian
 BENCH_PACKAGES := $(TEST_PACKAGES) jq
 

@@ -233,6 +233,13 @@ func checkSignature(t *testing.T, got vm.Result, clean, tainted []string) {
 // in the order of their names.
 func loadBuilt(t *testing.T, m *vm.Machine, all []*built, more ...vm.Step) *vm.Report {
 	t.Helper()
+	c := loadCase(t, all)
+	c.Steps = append(c.Steps, more...)
+	return boot(t, m, c)
+}
+
+func loadCase(t *testing.T, all []*built) vm.Case {
+	t.Helper()
 	c := vm.Case{}
 	for _, b := range all {
 		if b.modules == nil {
@@ -240,11 +247,10 @@ func loadBuilt(t *testing.T, m *vm.Machine, all []*built, more ...vm.Step) *vm.R
 		}
 		c.Debs = append(c.Debs, b.deb)
 		for _, name := range slices.Sorted(maps.Keys(b.modules)) {
-			c.Steps = append(c.Steps, vm.Modprobe(name))
+			c.Steps = append(c.Steps, load(name))
 		}
 	}
-	c.Steps = append(c.Steps, more...)
-	return boot(t, m, c)
+	return c
 }
 
 // checkLoaded wants a step to have loaded the file of a package.

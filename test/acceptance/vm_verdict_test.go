@@ -146,7 +146,7 @@ var verdicts = []verdictRow{
 	{check: "mitigations", name: "no retpolines", module: patched("probe_export", vm.Modinfo("retpoline=Y", "retpolyne=Y")), kernel: amd64Only, found: kmod.Note, taint: "OE", dmesg: "loading module not compiled with retpoline compiler."},
 	{check: "mitigations", name: "no return thunks", module: patched("probe_plain"), kernel: amd64Only, found: kmod.Note, taint: "OE"},
 
-	{check: "override", name: "Linux's own", module: patched("dummy"), found: kmod.Note, taint: "OE"},
+	{check: "override", name: "Linux's own", module: patched("mii"), found: kmod.Note, taint: "OE"},
 	{check: "override", name: "built in", module: patched("probe_export", vm.Named("probe_export", "tcp_cubic")), found: kmod.Error, dmesg: "tcp_cubic: module is already loaded"},
 	{check: "override", name: "built in, not in sysfs", module: patched("probe_export", vm.Named("probe_export", "crc_ccitt")), found: kmod.Error, taint: "OE", ours: builtInName},
 }
