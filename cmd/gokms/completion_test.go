@@ -114,6 +114,9 @@ func TestCompletion(t *testing.T) {
 		{"sign attach --sign-cert n", "notes.txt"},
 		{"sign attach --revision ", ""},
 		{"sign x ", ""},
+		{"st", "status"},
+		{"status --root h", "headers"},
+		{"status --c", "--check"},
 		{"unknown -", ""},
 	} {
 		if got := complete(t, dir, tt.line); got != tt.want {
