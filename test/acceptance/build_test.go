@@ -52,6 +52,11 @@ func build(t *testing.T, source, revision string) *built {
 	return builds[key]
 }
 
+// unloadable are the packages of which one module cannot be loaded, and what
+// makes gokms build it all the same, as dkms does. dahdi_echocan_oslec wants
+// symbols of a driver that Debian's kernels do not have.
+var unloadable = map[string][]string{"dahdi-dkms": {"--no-verify", "symbols"}}
+
 func newBuild(t *testing.T, source, revision string) *built {
 	t.Helper()
 	if gokms == nil {
@@ -63,6 +68,7 @@ func newBuild(t *testing.T, source, revision string) *built {
 	if revision != "" {
 		argv = append(argv, "--revision", revision)
 	}
+	argv = append(argv, unloadable[source]...)
 	code, output := gokms.Try(t, append(argv, gokms.Copy(t, "/tmp/corpus", corpusDeb(t, source))...)...)
 	b := &built{source: source, output: output}
 	if code != 0 {
