@@ -47,7 +47,7 @@ var arrows = map[string]string{
 	"internal/verify":       "pkg/kernel pkg/kmod pkg/textfile",
 	"internal/status":       "internal/verify pkg/control pkg/depmod pkg/kernel pkg/kmod pkg/proc pkg/textfile pkg/version",
 	"internal/archive":      "pkg/control pkg/debfile pkg/proc pkg/textfile pkg/version",
-	"internal/record":       "internal/archive pkg/kernel pkg/proc",
+	"internal/record":       "internal/archive pkg/control pkg/kernel pkg/proc pkg/version",
 	"internal/target":       "internal/archive internal/record internal/sandbox pkg/control pkg/debfile pkg/kernel pkg/proc pkg/version",
 	"internal/target/flags": "internal/archive internal/cli internal/target",
 }

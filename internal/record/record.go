@@ -179,10 +179,15 @@ func (r *Record) check() []error {
 		}
 		for _, h := range k.Headers {
 			sum("package "+h.Name, h.SHA256+h.MD5Sums)
+			errs = append(errs, checkHeaders(h))
 		}
 		for _, t := range k.Trees {
 			sum("tree "+t.Path, t.SHA256)
 		}
+		errs = append(errs, checkTool(k.Compiler))
+	}
+	for _, t := range r.Tools {
+		errs = append(errs, checkTool(t))
 	}
 	return errs
 }
@@ -202,13 +207,13 @@ func Write(path string, r *Record) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, file.Close(), os.Remove(file.Name()))
+			err = errors.Join(err, os.Remove(file.Name()))
 		}
 	}()
 	if _, err := file.Write(text.Bytes()); err != nil {
-		return err
+		return errors.Join(err, file.Close())
 	}
-	if err := errors.Join(file.Chmod(0o644), file.Sync()); err != nil {
+	if err := errors.Join(file.Chmod(0o644), file.Sync(), file.Close()); err != nil {
 		return err
 	}
 	return os.Rename(file.Name(), path)

@@ -25,7 +25,7 @@ func sample() *Record {
 		Sources: []Source{{Argument: "foo", Kind: Directory, Path: "/foo", SHA256: zeros, Date: 1700000000}},
 		Kernels: []Kernel{{
 			Release: "6.1.0-1-amd64", Architecture: "amd64", Origin: "archive",
-			Headers:  []Headers{{Package: archive.Package{Name: "linux-headers-6.1.0-1-amd64", Version: "6.1-1", SHA256: zeros}}},
+			Headers:  []Headers{{Package: archive.Package{Name: "linux-headers-6.1.0-1-amd64", Version: "6.1-1", Architecture: "amd64", SHA256: zeros}}},
 			Compiler: Tool{Command: "gcc-12", Version: "gcc-12 12.2"},
 		}},
 		Tools:    []Tool{{Command: "xz", Version: "xz 5"}},
@@ -70,6 +70,12 @@ func TestReadRefuses(t *testing.T) {
 		{"release", func(r *Record) { r.Kernels[0].Release = "-x" }, `kernel release "-x" begins with "-"`},
 		{"no headers", func(r *Record) { r.Kernels[0].Headers = nil }, "kernel 6.1.0-1-amd64: neither packages nor trees of headers"},
 		{"header", func(r *Record) { r.Kernels[0].Headers[0].SHA256 = "" }, `package linux-headers-6.1.0-1-amd64: sha256 "" is none`},
+		{"program", func(r *Record) { r.Kernels[0].Compiler.Command = "../../tmp/cc" }, `tool "../../tmp/cc": want the name of a program`},
+		{"tool", func(r *Record) { r.Tools[0].Command = "/tmp/xz" }, `tool "/tmp/xz": want the name of a program`},
+		{"tool's package", func(r *Record) { r.Tools[0].Package = "--admindir=/x" }, `tool xz: package name "--admindir=/x" does not begin with a letter or digit`},
+		{"header's name", func(r *Record) { r.Kernels[0].Headers[0].Name = "-o" }, `package name "-o" does not begin with a letter or digit`},
+		{"header's version", func(r *Record) { r.Kernels[0].Headers[0].Version = "1 2" }, `package linux-headers-6.1.0-1-amd64: version "1 2": character " " in upstream version`},
+		{"header's architecture", func(r *Record) { r.Kernels[0].Headers[0].Architecture = "a/../b" }, `package linux-headers-6.1.0-1-amd64: architecture "a/../b" is none`},
 		{"tree", func(r *Record) { r.Kernels[0].Trees = []Tree{{Path: "/t"}} }, `tree /t: sha256 "" is none`},
 	} {
 		r := sample()

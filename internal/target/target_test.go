@@ -605,27 +605,27 @@ func TestRecorded(t *testing.T) {
 		withoutHashes bool
 	}{
 		{name: "fetched", want: "6.1.0-1-amd64 given"},
-		{name: "with one installed", kbuild: record.Headers{Package: archive.Package{Name: "linux-kbuild-6.1", Version: "6.1-1"}, MD5Sums: kbuildSum},
+		{name: "with one installed", kbuild: record.Headers{Package: archive.Package{Name: "linux-kbuild-6.1", Version: "6.1-1", Architecture: "amd64"}, MD5Sums: kbuildSum},
 			lines: []string{kbuildLine}, want: "6.1.0-1-amd64 given"},
 		{name: "installed", withoutHashes: true, lines: []string{flavourLine}, want: "6.1.0-1-amd64 installed"},
 		{name: "not installed", withoutHashes: true, err: "--headers FILE: package linux-headers-6.1.0-1-amd64 is not installed; it was, in version 6.1-1"},
-		{name: "two not installed", withoutHashes: true, kbuild: record.Headers{Package: archive.Package{Name: "linux-kbuild-6.1", Version: "6.1-1"}, MD5Sums: kbuildSum},
+		{name: "two not installed", withoutHashes: true, kbuild: record.Headers{Package: archive.Package{Name: "linux-kbuild-6.1", Version: "6.1-1", Architecture: "amd64"}, MD5Sums: kbuildSum},
 			err: "--headers FILE: packages that were installed are not: linux-headers-6.1.0-1-amd64 6.1-1, linux-kbuild-6.1 6.1-1"},
-		{name: "another version", kbuild: record.Headers{Package: archive.Package{Name: "linux-kbuild-6.1", Version: "6.0-1"}, MD5Sums: kbuildSum},
+		{name: "another version", kbuild: record.Headers{Package: archive.Package{Name: "linux-kbuild-6.1", Version: "6.0-1", Architecture: "amd64"}, MD5Sums: kbuildSum},
 			lines: []string{kbuildLine}, err: "--headers FILE: package linux-kbuild-6.1 is installed in version 6.1-1; it was 6.0-1"},
-		{name: "other files", kbuild: record.Headers{Package: archive.Package{Name: "linux-kbuild-6.1", Version: "6.1-1"}, MD5Sums: sum},
+		{name: "other files", kbuild: record.Headers{Package: archive.Package{Name: "linux-kbuild-6.1", Version: "6.1-1", Architecture: "amd64"}, MD5Sums: sum},
 			lines: []string{kbuildLine}, err: "--headers FILE: package linux-kbuild-6.1 6.1-1 is installed with other files than it was"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f, a := newFinder(t)
 			dpkg(t, f, tt.lines...)
-			h := record.Headers{Package: archive.Package{Name: "linux-headers-6.1.0-1-amd64", Version: "6.1-1", SHA256: sum}}
+			h := record.Headers{Package: archive.Package{Name: "linux-headers-6.1.0-1-amd64", Version: "6.1-1", Architecture: "amd64", SHA256: sum}}
 			if tt.withoutHashes {
 				h.SHA256, h.MD5Sums = "", fmt.Sprintf("%x", sha256.Sum256([]byte(h.Name)))
 			}
 			r := &record.Record{
 				Format: record.Format, Sources: []record.Source{{SHA256: sum}}, Packages: []record.Package{{File: "x", SHA256: sum}},
-				Kernels: []record.Kernel{{Release: "6.1.0-1-amd64", Headers: []record.Headers{h}}},
+				Kernels: []record.Kernel{{Release: "6.1.0-1-amd64", Headers: []record.Headers{h}, Compiler: record.Tool{Command: "gcc-12"}}},
 			}
 			if tt.kbuild.Name != "" {
 				r.Kernels[0].Headers = append(r.Kernels[0].Headers, tt.kbuild)
