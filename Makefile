@@ -15,9 +15,10 @@ MAN_PAGES := $(patsubst doc/%.scd,$(MAN)/%,$(wildcard doc/*.scd))
 # What building modules takes, and what the tests compare with.
 BUILD_PACKAGES := linux-headers-$(ARCH) build-essential bubblewrap xz-utils patch
 TEST_PACKAGES := $(BUILD_PACKAGES) debhelper dh-dkms dkms dctrl-tools dpkg-dev fakeroot kmod lintian llvm zstd \
-	gawk libelf-dev libxtables-dev scdoc man-db openssl softhsm2 libengine-pkcs11-openssl
-ACCEPTANCE_PACKAGES := $(TEST_PACKAGES) mmdebstrap diffoscope-minimal gdb \
-	qemu-system-x86 qemu-system-arm ovmf cpio
+	gawk libelf-dev libxtables-dev scdoc man-db openssl softhsm2 libengine-pkcs11-openssl \
+	apt-utils binutils-aarch64-linux-gnu cpio mmdebstrap python3
+ACCEPTANCE_PACKAGES := $(TEST_PACKAGES) diffoscope-minimal gdb git \
+	qemu-system-x86 qemu-system-arm ovmf
 DEB_PACKAGES := build-essential debhelper scdoc lintian
 BENCH_PACKAGES := $(TEST_PACKAGES) jq
 
@@ -111,9 +112,10 @@ acceptance: all corpus ## compare with dkms, install in chroots (slow, wants roo
 		go test -v -count=1 -timeout 3h ./test/acceptance
 
 .PHONY: bench
-bench: all corpus ## measure against make, dkms and dpkg-deb
+bench: all corpus ## measure against make, dkms, dpkg-deb and installed headers
 	@test/apt-install $(BENCH_PACKAGES)
 	bench/mkbmdeb $(BIN) $(CORPUS)
+	bench/cached $(BIN) $(CORPUS)
 	bench/pack/run
 
 .PHONY: clean
