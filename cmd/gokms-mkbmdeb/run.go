@@ -118,7 +118,7 @@ func (c *command) decideSandbox(ctx context.Context) error {
 	if c.memory > 0 {
 		return cli.WithHint(fmt.Errorf("--memory: %w", err), "without a sandbox, nothing counts the memory of a build: leave --memory out")
 	}
-	c.log.Warn(fmt.Errorf("%w; building without one", err))
+	c.log.Warn(fmt.Errorf("%v; building without one", err)) // one line: its hint is for --sandbox=on
 	return nil
 }
 
