@@ -175,6 +175,19 @@ func writeDeb(t testing.TB, dir string, p *debfile.Package) string {
 	return path
 }
 
+// patched is a copy of an uncompressed package with other text of the same
+// length, such as [debfile.Write] refuses.
+func patched(t testing.TB, deb, old, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), filepath.Base(deb))
+	data := read(t, deb)
+	if len(old) != len(text) || !bytes.Contains(data, []byte(old)) {
+		t.Fatalf("%s: cannot make %q of %q", deb, text, old)
+	}
+	write(t, path, bytes.ReplaceAll(data, []byte(old), []byte(text)))
+	return path
+}
+
 func sha256Of(string) (string, error) { return "sha256", nil }
 
 // stage is the input of an Attach that works: three packages, extracted and

@@ -82,6 +82,7 @@ func TestExtractRefuses(t *testing.T) {
 		{"wrong name", []string{deb(func(p *debfile.Package) { p.Files[0].Path += ".zst" })}, "sha256", "is compressed otherwise than its name says"},
 		{"twice", []string{bar, bar}, "sha256", "is the package bar-modules-" + kver + ", as "},
 		{"no package", []string{filepath.Join(dir, "gone.deb")}, "sha256", "no such file"},
+		{"architecture", []string{patched(t, bar, "Architecture: amd64", "Architecture: a/../")}, "sha256", `architecture name "a/../"`},
 		{"hash", []string{bar}, "crc32", where + `bar.ko: unknown hash "crc32" of CONFIG_MODULE_SIG_HASH`},
 		{"no hash", []string{bar}, "", "no headers of " + kver},
 	} {

@@ -268,6 +268,18 @@ func FuzzFormat(f *testing.F) {
 	})
 }
 
+func TestValidArchitecture(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{
+		"amd64": true, "all": true, "hurd-i386": true, "m68k": true, "3b2": true,
+		"": false, "-": false, "-a": false, "AMD64": false, "a/../../../evil": false, "a b": false, "a\n": false, "..": false, "a_b": false, "é": false,
+	} {
+		if got := ValidArchitecture(name) == nil; got != want {
+			t.Errorf("ValidArchitecture(%q) accepts: %v; want %v", name, got, want)
+		}
+	}
+}
+
 func TestValidPackageName(t *testing.T) {
 	for _, tt := range nameTests {
 		if got := ValidPackageName(tt.name) == nil; got != tt.ok {

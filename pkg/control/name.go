@@ -5,6 +5,7 @@ package control
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -23,6 +24,19 @@ func ValidPackageName(name string) error {
 		case !alnum && !strings.ContainsRune("+-.", r):
 			return fmt.Errorf("character %q in package name %q", r, name)
 		}
+	}
+	return nil
+}
+
+var architectureName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
+
+// ValidArchitecture reports what is wrong with name as the one architecture of
+// a binary package, Policy 5.6.8 and 11.1: small letters, digits and "-". That
+// there is such an architecture is not asked. dpkg-deb only warns of others,
+// though the name becomes part of the file's.
+func ValidArchitecture(name string) error {
+	if !architectureName.MatchString(name) {
+		return fmt.Errorf("architecture name %q: want small letters, digits and \"-\"", name)
 	}
 	return nil
 }

@@ -46,6 +46,9 @@ func controlText(p *Package, entries []entry) (string, error) {
 	if err := control.ValidPackageName(p.Control.Get("Package")); err != nil {
 		return "", fmt.Errorf("control: %w", err)
 	}
+	if err := control.ValidArchitecture(p.Control.Get("Architecture")); err != nil {
+		return "", fmt.Errorf("control: %w", err)
+	}
 	return string(text), nil
 }
 

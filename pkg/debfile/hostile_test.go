@@ -43,6 +43,8 @@ var hostile = []struct {
 		`member "data.tar.rar": unknown compression`, ""},
 	{"control_without_control", arBytes(arPart{"debian-binary", "2.0\n"}, arPart{"control.tar", tarBytes(dirEntry("./"))}, arPart{"data.tar", tarBytes()}),
 		"x.deb: member control.tar: no file control", ""},
+	{"architecture_path", arBytes(arPart{"debian-binary", "2.0\n"}, arPart{"control.tar", strings.Replace(controlTar(), " all\n", " a/.\n", 1)}, arPart{"data.tar", tarBytes(dirEntry("./"))}),
+		`x.deb: member control.tar: control: architecture name "a/.": want small letters`, ""},
 	{"member_size", []byte(strings.Replace(string(debBytes()), "4         `", "4x        `", 1)), "bad size", ""},
 	{"member_header", []byte(strings.Replace(string(debBytes()), "`\n", "'\n", 1)), "bad header", ""},
 	{"ar_truncated", []byte(cut(string(debBytes(dirEntry("./"), regEntry("./f"))), 400)), "truncated", ""},

@@ -208,8 +208,13 @@ func (r *Reader) readControl(admin part) error {
 	}
 	delete(parts, "control")
 	r.parts = parts
-	r.stanza, err = control.ParseOne(strings.NewReader(text), "control")
-	return err
+	if r.stanza, err = control.ParseOne(strings.NewReader(text), "control"); err != nil {
+		return err
+	}
+	if err := control.ValidArchitecture(r.stanza.Get("Architecture")); err != nil {
+		return fmt.Errorf("control: %w", err)
+	}
+	return nil
 }
 
 // Walk calls fn for each entry of the data member, in order, the top directory

@@ -182,6 +182,7 @@ func TestWriteErrors(t *testing.T) {
 		{"no_fields", func(p *Package) { p.Control = control.Stanza{} }, "control: no field Package"},
 		{"no_version", setField("Version", ""), "control: no field Version"},
 		{"bad_version", setField("Version", "a 1"), `control:2: field Version: version "a 1"`},
+		{"bad_arch", setField("Architecture", "a/../../../evil"), `control: architecture name "a/../../../evil": want small letters`},
 		{"no_arch", setField("Architecture", ""), "control: no field Architecture"},
 		{"installed_size", setField("Installed-Size", "3"), "control: field Installed-Size is there already"},
 		{"script_name", func(p *Package) { p.Scripts["../x"] = "" }, `control member "../x": bad name`},
