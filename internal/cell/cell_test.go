@@ -263,33 +263,81 @@ func TestUnwritableRecord(t *testing.T) {
 	}
 }
 
-// TestFailedPublish: what was published before stays, with its record; only a
-// new package takes the record's place.
+// TestFailedPublish: what was published before stays, with its record; only
+// whole new packages take the record's place.
 func TestFailedPublish(t *testing.T) {
 	t.Parallel()
-	o := testOptions(t)
-	c := mustPlan(t, testSource(t, "foo", ""), o)
-	file := filepath.Join(o.Output, c.Package.FileName())
-	for _, name := range []string{file, c.recordFile()} {
-		if err := os.WriteFile(name, []byte("old"), 0o644); err != nil {
+	const stem, debug = "foo-modules-6.1.0-9-amd64_1.0_amd64", "foo-modules-6.1.0-9-amd64-dbgsym_1.0_amd64.deb"
+	lost := func() (io.ReadCloser, error) { return nil, errors.New("lost") }
+	good := func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("x")), nil }
+	for _, tt := range []struct {
+		name         string
+		module       func() (io.ReadCloser, error)
+		debug        func() (io.ReadCloser, error) // nil: no debug symbols
+		inTheWay     string                        // a directory of that name
+		want         string                        // within the error
+		old, written string                        // what is there at the end
+	}{
+		{"the only package", lost, nil, "", "lost", debug + " " + stem + ".deb " + stem + ".json", ""},
+		{"debug symbols", good, lost, "", "lost", debug + " " + stem + ".deb " + stem + ".json", ""},
+		{"after debug symbols", lost, good, "", "lost", debug + " " + stem + ".deb " + stem + ".json", ""},
+		{"nowhere to put it", good, good, stem + ".deb", "file exists", "", ""},
+		{"before the new record", good, good, "", "", "", debug + " " + stem + ".deb"},
+		{"none before the new record", good, nil, "", "", "", stem + ".deb"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := mustPlan(t, testSource(t, "foo", ""), testOptions(t))
+			for _, name := range []string{stem + ".deb", debug, stem + ".json"} {
+				if err := os.WriteFile(filepath.Join(c.opts.Output, name), []byte("old"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tt.inTheWay != "" {
+				file := filepath.Join(c.opts.Output, tt.inTheWay)
+				if err := errors.Join(os.Remove(file), os.Mkdir(file, 0o755)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p := &packing{Package: c.Package, record: &Result{}}
+			p.Modules = []bmdeb.Module{{Name: "foo", Suffix: ".ko", Size: 1, Open: tt.module}}
+			if tt.debug != nil {
+				p.debug = []bmdeb.DebugFile{{BuildID: []byte{1, 2, 3}, Size: 1, Open: tt.debug}}
+			}
+			err := c.publish(p)
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("publish() = %v; want %s", err, tt.want)
+			}
+			old, written := oldAndNew(t, c.opts.Output)
+			if old != tt.old || written != tt.written {
+				t.Errorf("left: %q, new: %q; want %q and %q", old, written, tt.old, tt.written)
+			}
+			if r := p.record; (r.Package != nil) != (tt.want == "") || (r.Dbgsym != nil) != (tt.want == "" && tt.debug != nil) {
+				t.Errorf("recorded: %v, %v", r.Package, r.Dbgsym)
+			}
+		})
+	}
+}
+
+// oldAndNew are the names of the files in dir with the text "old", and of the
+// others.
+func oldAndNew(t *testing.T, dir string) (old, written string) {
+	t.Helper()
+	var names [2][]string
+	for name := range strings.FieldsSeq(list(t, dir)) {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
 			t.Fatal(err)
 		}
+		switch {
+		case info.IsDir():
+		case info.Size() == 3:
+			names[0] = append(names[0], name)
+		default:
+			names[1] = append(names[1], name)
+		}
 	}
-	p := c.Package
-	p.Modules = []bmdeb.Module{{Name: "foo", Suffix: ".ko", Size: 1, Open: func() (io.ReadCloser, error) { return nil, errors.New("lost") }}}
-	if err := c.publish(&packing{Package: p, record: &Result{}}); err == nil || !strings.Contains(err.Error(), "lost") {
-		t.Errorf("publish() = %v", err)
-	}
-	if got := list(t, o.Output); got != "foo-modules-6.1.0-9-amd64_1.0_amd64.deb foo-modules-6.1.0-9-amd64_1.0_amd64.json" {
-		t.Errorf("after a failure: %s", got)
-	}
-	p.Modules[0].Open = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("x")), nil }
-	if err := c.publish(&packing{Package: p, record: &Result{}}); err != nil {
-		t.Fatal(err)
-	}
-	if got := list(t, o.Output); got != "foo-modules-6.1.0-9-amd64_1.0_amd64.deb" {
-		t.Errorf("before the new record: %s", got)
-	}
+	return strings.Join(names[0], " "), strings.Join(names[1], " ")
 }
 
 func list(t *testing.T, dir string) string {

@@ -16,8 +16,8 @@ import (
 	"github.com/gokms/gokms/pkg/debfile"
 )
 
-// publish writes the packages into the output directory, the one of debug
-// symbols first.
+// publish writes the packages into the output directory: under temporary names
+// until all are whole, so that what is there stays if one cannot be written.
 func (c *Cell) publish(p *packing) error {
 	deb, err := p.Deb()
 	if err != nil {
@@ -26,53 +26,83 @@ func (c *Cell) publish(p *packing) error {
 	if err := os.MkdirAll(c.opts.Output, 0o777); err != nil {
 		return err
 	}
-	if err := c.publishDebug(p); err != nil {
-		return err
-	}
-	p.record.Package, err = c.publishDeb(deb, p.FileName())
-	return err
-}
-
-// publishDebug publishes the debug symbols. Where there are none, those of an
-// earlier build go: they would not be those of these modules.
-func (c *Cell) publishDebug(p *packing) error {
-	if len(p.debug) == 0 {
-		err := os.Remove(filepath.Join(c.opts.Output, p.DebugFileName()))
-		if errors.Is(err, os.ErrNotExist) {
-			return nil
+	var debug *staged
+	if len(p.debug) > 0 {
+		if debug, err = c.stageDebug(p); err != nil {
+			return err
 		}
+		defer os.Remove(debug.tmp) // if it was not renamed
+	}
+	main, err := c.stage(deb, p.FileName())
+	if err != nil {
 		return err
 	}
-	deb, err := p.DebugDeb(p.debug)
-	if err == nil {
-		p.record.Dbgsym, err = c.publishDeb(deb, p.DebugFileName())
+	defer os.Remove(main.tmp)
+	if err := c.reveal(p, debug, main); err != nil {
+		return errors.Join(err, p.record.unpublish())
 	}
-	return err
+	return nil
 }
 
-// publishDeb puts a package in place. The record of an earlier one goes before
-// it appears: it must not be found beside another package.
-func (c *Cell) publishDeb(deb *debfile.Package, name string) (*PackageRecord, error) {
-	file := filepath.Join(c.opts.Output, name)
+// staged is a package under a temporary name.
+type staged struct {
+	tmp    string
+	record *PackageRecord
+}
+
+func (c *Cell) stageDebug(p *packing) (*staged, error) {
+	deb, err := p.DebugDeb(p.debug)
+	if err != nil {
+		return nil, err
+	}
+	return c.stage(deb, p.DebugFileName())
+}
+
+// stage writes a package that will have that name.
+func (c *Cell) stage(deb *debfile.Package, name string) (*staged, error) {
 	tmp := filepath.Join(c.opts.Output, "."+filepath.Base(c.opts.WorkDir)+"-"+name)
 	if err := debfile.WriteFile(tmp, deb, &debfile.Options{Run: c.opts.Run, TempDir: c.opts.WorkDir}); err != nil {
 		return nil, err
 	}
-	err := os.Remove(c.recordFile())
-	if errors.Is(err, os.ErrNotExist) {
-		err = nil
-	}
-	if err == nil {
-		err = os.Rename(tmp, file)
-	}
+	size, sum, err := digest(tmp)
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(tmp))
 	}
-	size, sum, err := digest(file)
-	return &PackageRecord{
-		File: file, Name: deb.Control.Get("Package"), Version: deb.Control.Get("Version"),
+	return &staged{tmp, &PackageRecord{
+		File: filepath.Join(c.opts.Output, name), Name: deb.Control.Get("Package"), Version: deb.Control.Get("Version"),
 		Architecture: deb.Control.Get("Architecture"), Size: size, SHA256: sum,
-	}, err
+	}}, nil
+}
+
+// reveal puts the packages in place, that of debug symbols (nil: none) first.
+// The record of earlier ones goes before: it must not be found beside another
+// package. So do debug symbols that would not be those of these modules.
+func (c *Cell) reveal(p *packing, debug, main *staged) error {
+	if err := removeIfThere(c.recordFile()); err != nil {
+		return err
+	}
+	if debug == nil {
+		if err := removeIfThere(filepath.Join(c.opts.Output, p.DebugFileName())); err != nil {
+			return err
+		}
+	} else {
+		if err := os.Rename(debug.tmp, debug.record.File); err != nil {
+			return err
+		}
+		p.record.Dbgsym = debug.record
+	}
+	if err := os.Rename(main.tmp, main.record.File); err != nil {
+		return err
+	}
+	p.record.Package = main.record
+	return nil
+}
+
+func removeIfThere(file string) error {
+	if err := os.Remove(file); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // stem is the package's file name without .deb.
