@@ -196,15 +196,11 @@ func (v *checker) named() error {
 
 // find finds the kernels to check for.
 func (v *checker) find(ctx context.Context) ([]*target.Kernel, error) {
-	words := v.kernels
-	if len(words) == 0 {
-		words = v.releases()
-	}
 	if v.places.Arch == "" {
 		v.places.Arch = v.foreign()
 	}
 	progress := cli.NewProgress(v.env, prog+" check", v.log, v.level)
-	kernels, err := v.places.Finder(runner(v.env, v.log), kbuild.LookPath, progress).Find(ctx, words)
+	kernels, err := v.findWith(ctx, v.places.Finder(runner(v.env, v.log), kbuild.LookPath, progress))
 	progress.End()
 	for _, k := range kernels {
 		for _, w := range k.Warnings {
@@ -212,6 +208,15 @@ func (v *checker) find(ctx context.Context) ([]*target.Kernel, error) {
 		}
 	}
 	return kernels, err
+}
+
+// findWith takes the words of -k, else the releases that packages name, which
+// are releases only.
+func (v *checker) findWith(ctx context.Context, finder *target.Finder) ([]*target.Kernel, error) {
+	if releases := v.releases(); len(v.kernels) == 0 && len(releases) > 0 {
+		return finder.Releases(ctx, releases)
+	}
+	return finder.Find(ctx, v.kernels)
 }
 
 // foreign is the architecture of all packages, if that is one and another than

@@ -180,7 +180,7 @@ func signExtract(ctx context.Context, c *ucli.Context, env *cli.Env) error {
 // hash is the one that a kernel's configuration names.
 func (s *signer) hash(ctx context.Context, release string) (string, error) {
 	progress := cli.NewProgress(s.env, s.verb, s.log, s.level)
-	found, err := s.places.Finder(runner(s.env, s.log), kbuild.LookPath, progress).Find(ctx, []string{release})
+	k, err := s.places.Finder(runner(s.env, s.log), kbuild.LookPath, progress).Release(ctx, release)
 	progress.End()
 	if missing, ok := errors.AsType[*target.NotFoundError](err); ok {
 		return "", cli.WithHint(err, missing.Hint()+"; or name the hash with --hash")
@@ -188,7 +188,7 @@ func (s *signer) hash(ctx context.Context, release string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	hash := found[0].Config.Text("CONFIG_MODULE_SIG_HASH")
+	hash := k.Config.Text("CONFIG_MODULE_SIG_HASH")
 	if hash == "" {
 		return "", cli.WithHint(fmt.Errorf("kernel %s verifies no signatures: its configuration has no CONFIG_MODULE_SIG_HASH", release),
 			"name a hash with --hash, such as sha256, if they are to be signed all the same")

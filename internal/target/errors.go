@@ -5,12 +5,10 @@ package target
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/gokms/gokms/internal/archive"
 	"github.com/gokms/gokms/pkg/kernel"
-	"github.com/gokms/gokms/pkg/version"
 )
 
 // hinted is an error with a cure.
@@ -61,7 +59,7 @@ func (s *search) similar(e *NotFoundError) {
 		name     string
 		releases []string
 	}{{"given", given}, {"installed", installed}, {"cached", s.cachedReleases()}, {"in the archive", e.archived}} {
-		if near := nearest(e.Release, place.releases); len(near) > 0 {
+		if near := kernel.Nearest(e.Release, place.releases); len(near) > 0 {
 			e.near = append(e.near, place.name+": "+strings.Join(near, ", "))
 		}
 	}
@@ -94,27 +92,12 @@ func (f *Finder) cachedReleases() []string {
 	return releases
 }
 
-// nearest picks at most three releases: those that release is a part of, or
-// that are a part of it, then those of its flavour, each the newest first.
-func nearest(release string, all []string) []string {
-	rank := func(s string) int {
-		switch {
-		case strings.HasPrefix(s, release) || strings.HasPrefix(release, s):
-			return 0
-		case kernel.Flavour(s) == kernel.Flavour(release):
-			return 1
-		}
-		return 2
+// noArchive is why there is no archive.
+func (f *Finder) noArchive() error {
+	if f.NoArchive == nil {
+		return errors.New("neither the package archive nor a cache of it is used here")
 	}
-	near := slices.Clone(all)
-	slices.SortStableFunc(near, func(a, b string) int {
-		if r := rank(a) - rank(b); r != 0 {
-			return r
-		}
-		return version.Compare(b, a)
-	})
-	near = slices.Compact(near)
-	return near[:min(len(near), 3)]
+	return f.NoArchive
 }
 
 // noKernel is the error of a command line that names no kernel, or asks for the

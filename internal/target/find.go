@@ -111,7 +111,9 @@ func (s *search) installed(_ context.Context, missing *NotFoundError) (*Kernel, 
 // cached is as installed, for the cache.
 func (s *search) cached(_ context.Context, missing *NotFoundError) (*Kernel, error) {
 	if s.Archive == nil {
-		missing.places = append(missing.places, s.NoArchive.Error())
+		if s.NoArchive != nil {
+			missing.places = append(missing.places, s.NoArchive.Error())
+		}
 		if h, ok := errors.AsType[interface {
 			error
 			Hint() string
@@ -168,7 +170,7 @@ func (s *search) glob(ctx context.Context, glob string) error {
 	case glob == "":
 		return fmt.Errorf("%s names no package, such as %s%sARCH", AptPrefix, AptPrefix, headersPrefix)
 	case s.Archive == nil:
-		return s.NoArchive
+		return s.noArchive()
 	case s.Offline:
 		return s.globCached(glob)
 	}

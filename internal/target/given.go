@@ -203,7 +203,7 @@ func sourceTrees(root string, o *kernel.Options) ([]*kernel.Tree, error) {
 // givenDebs unpacks packages and opens the kernels in them.
 func (f *Finder) givenDebs(ctx context.Context, debs []string) ([]*Kernel, error) {
 	if f.Archive == nil {
-		return nil, f.NoArchive
+		return nil, f.noArchive()
 	}
 	flavours, others, err := sortDebs(debs)
 	if err != nil {

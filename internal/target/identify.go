@@ -196,7 +196,7 @@ func (f *Finder) exactly(ctx context.Context, k record.Kernel) (*Kernel, error) 
 		return f.installedKernel(t)
 	}
 	if f.Archive == nil {
-		return nil, f.NoArchive
+		return nil, f.noArchive()
 	}
 	set, err := f.Archive.FetchExact(ctx, fetched)
 	if err != nil {

@@ -123,7 +123,7 @@ func (f *Finder) listSets(sets []*archive.Set) (entries []Entry, err error) {
 // listGlobs is List with words.
 func (f *Finder) listGlobs(ctx context.Context, words []string) ([]Entry, error) {
 	if f.Archive == nil {
-		return nil, f.NoArchive
+		return nil, f.noArchive()
 	}
 	var all []Entry
 	var errs []error

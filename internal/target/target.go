@@ -7,6 +7,7 @@ package target
 
 import (
 	"context"
+	"errors"
 	"os/exec"
 
 	"github.com/gokms/gokms/internal/archive"
@@ -66,7 +67,7 @@ type Finder struct {
 	Headers     []string // --headers, absolute: header trees, unpacked packages, directories of .debs, .debs, records
 	Arch        string   // Debian architecture; "": the machine's
 	Archive     Packages // nil: none, because of NoArchive
-	NoArchive   error
+	NoArchive   error    // nil: nobody wants to hear of one
 	Offline     bool // do not look in the archive, only in the cache
 	Run         func(*exec.Cmd) error
 	// LookPath finds the compiler and pahole as the build will; nil:
@@ -101,4 +102,38 @@ func (f *Finder) Find(ctx context.Context, words []string) ([]*Kernel, error) {
 		return s.given, nil
 	}
 	return s.words(ctx, words)
+}
+
+// Releases returns the kernels of releases, from where [Finder.Find] would take
+// them. It knows no other words, neither [All] nor apt:GLOB: the names may be
+// those that a package brings along, in its paths.
+func (f *Finder) Releases(ctx context.Context, releases []string) ([]*Kernel, error) {
+	var errs []error
+	for _, release := range releases {
+		errs = append(errs, kernel.CheckRelease(release))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	s := &search{Finder: f, seen: map[string]bool{}}
+	var err error
+	if s.given, err = f.given(ctx); err != nil {
+		return nil, err
+	}
+	for _, release := range releases {
+		errs = append(errs, s.release(ctx, release))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return s.found, nil
+}
+
+// Release is [Finder.Releases] for one.
+func (f *Finder) Release(ctx context.Context, release string) (*Kernel, error) {
+	kernels, err := f.Releases(ctx, []string{release})
+	if err != nil {
+		return nil, err
+	}
+	return kernels[0], nil
 }

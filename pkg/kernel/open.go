@@ -4,6 +4,7 @@ package kernel
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -223,14 +224,15 @@ func (s sysroot) unusableTree(build string) string {
 func (s sysroot) notFound(root, release, reason string) error {
 	e := &NotFoundError{Release: release, Root: root, Reason: reason, Package: "linux-headers-" + release}
 	if all, err := s.list(root); err == nil {
-		e.Similar = similar(release, all)
+		e.Similar = Nearest(release, all)
 	}
 	return e
 }
 
-// similar picks at most three of all: those that release is a part of, or
-// that are a part of it, then those of its flavour, each the newest first.
-func similar(release string, all []string) []string {
+// Nearest picks at most three of all, each once: those that release is a part
+// of, or that are a part of it, then those of its flavour, each the newest
+// first.
+func Nearest(release string, all []string) []string {
 	rank := func(s string) int {
 		switch {
 		case strings.HasPrefix(s, release) || strings.HasPrefix(release, s):
@@ -240,10 +242,12 @@ func similar(release string, all []string) []string {
 		}
 		return 2
 	}
-	out := slices.Clone(all)
-	slices.Reverse(out)
-	slices.SortStableFunc(out, func(a, b string) int { return rank(a) - rank(b) })
-	return out[:min(len(out), 3)]
+	near := slices.Clone(all)
+	slices.SortStableFunc(near, func(a, b string) int {
+		return cmp.Or(rank(a)-rank(b), compareReleases(b, a))
+	})
+	near = slices.Compact(near)
+	return near[:min(len(near), 3)]
 }
 
 // checkRelease compares the release with the tree's.

@@ -88,3 +88,19 @@ func TestCompareReleases(t *testing.T) {
 func sign(n int) int {
 	return min(1, max(-1, n))
 }
+
+func TestNearest(t *testing.T) {
+	all := []string{"6.1.0-9-amd64", "6.1.0-10-rt-amd64", "6.1.0-10-amd64", "6.1.0-9-amd64", "5.10.0-3-arm64"}
+	for _, tt := range []struct{ release, want string }{
+		{"6.1.0-11-amd64", "6.1.0-10-amd64 6.1.0-9-amd64 6.1.0-10-rt-amd64"},
+		{"5.10.0", "5.10.0-3-arm64 6.1.0-10-rt-amd64 6.1.0-10-amd64"},
+		{"6.1.0-10-rt-amd64", "6.1.0-10-rt-amd64 6.1.0-10-amd64 6.1.0-9-amd64"},
+	} {
+		if got := strings.Join(Nearest(tt.release, all), " "); got != tt.want {
+			t.Errorf("Nearest(%s) = %s; want %s", tt.release, got, tt.want)
+		}
+	}
+	if all[0] != "6.1.0-9-amd64" {
+		t.Errorf("Nearest() sorts what it is given: %q", all)
+	}
+}

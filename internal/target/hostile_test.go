@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+
+package target
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestReleases has names that would be words of -k.
+func TestReleases(t *testing.T) {
+	for _, tt := range []struct{ releases, want, err string }{
+		{releases: "6.1.0-2-amd64 6.1.0-1-amd64", want: "6.1.0-2-amd64 cached, 6.1.0-1-amd64 installed"},
+		{releases: "apt:linux-headers-* 6.1.0-1-amd64", err: `kernel release "apt:linux-headers-*" contains ':'`},
+		{releases: "../x a/b", err: "kernel release \"../x\" begins with \".\"\nkernel release \"a/b\" contains '/'"},
+		{releases: "all", err: "no headers of kernel all: ROOT/all does not exist; not in the cache; not in the archive"},
+	} {
+		f, a := newFinder(t)
+		kernels, err := f.Releases(t.Context(), strings.Fields(tt.releases))
+		text := ""
+		if err != nil {
+			text = strings.ReplaceAll(err.Error(), f.ModulesRoot, "ROOT")
+		}
+		if found(kernels) != tt.want || text != tt.err || len(a.fetched) > 0 {
+			t.Errorf("Releases(%s) = %q, error %q, fetched %q; want %q, %q", tt.releases, found(kernels), text, a.fetched, tt.want, tt.err)
+		}
+	}
+	f, _ := newFinder(t)
+	if _, err := f.Release(t.Context(), "apt:x"); err == nil {
+		t.Error("Release(apt:x) is a kernel")
+	}
+	if k, err := f.Release(t.Context(), "6.1.0-1-amd64"); err != nil || k.Release != "6.1.0-1-amd64" {
+		t.Errorf("Release() = %v, %v", k, err)
+	}
+}
+
+// TestNoReason has neither an archive nor a reason for that, as a build of
+// module packages has not.
+func TestNoReason(t *testing.T) {
+	const none = "neither the package archive nor a cache of it is used here"
+	for _, tt := range []struct {
+		name, word, headers, want string
+		list                      bool
+	}{
+		{name: "no .config", word: "6.6.1", want: "no headers of kernel 6.6.1: ROOT/6.6.1/build has no .config"},
+		{name: "no include", word: "6.6.2", want: "no headers of kernel 6.6.2: ROOT/6.6.2/build has no directory include"},
+		{name: "not there", word: "6.6.3", want: "no headers of kernel 6.6.3: ROOT/6.6.3 does not exist"},
+		{name: "a glob", word: "apt:linux-headers-*", want: none},
+		{name: "a list", word: "apt:linux-headers-*", list: true, want: none},
+		{name: "packages", word: "6.6.3", headers: "x.deb", want: none},
+	} {
+		f := &Finder{ModulesRoot: t.TempDir(), Offline: true}
+		write(t, filepath.Join(f.ModulesRoot, "6.6.1/build/include/x"), "")
+		write(t, filepath.Join(f.ModulesRoot, "6.6.2/build/.config"), "")
+		if tt.headers != "" {
+			f.Headers = []string{filepath.Join(t.TempDir(), tt.headers)}
+			write(t, f.Headers[0], "")
+		}
+		var err error
+		if tt.list {
+			_, _, err = f.List(t.Context(), []string{tt.word})
+		} else {
+			_, err = f.Find(t.Context(), []string{tt.word})
+		}
+		if text := strings.ReplaceAll(fmt.Sprint(err), f.ModulesRoot, "ROOT"); text != tt.want {
+			t.Errorf("%s: %s; want %s", tt.name, text, tt.want)
+		}
+	}
+}
