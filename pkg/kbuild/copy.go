@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // copySource makes the build directory from the source and links the source
@@ -70,7 +72,7 @@ func notInside(dst, src string) error {
 // CopyTree copies the directory src to dst, which must not exist: files,
 // directories and links with their modes and times. Links stay links wherever
 // they lead. The owner may always read and write the copy, so that a
-// read-only source can be built by an ordinary user.
+// read-only source can be built by an ordinary user. Holes in files stay holes.
 func CopyTree(ctx context.Context, src, dst string) error {
 	src, err := filepath.EvalSymlinks(src)
 	if err != nil {
@@ -92,7 +94,7 @@ func CopyTree(ctx context.Context, src, dst string) error {
 		if d.IsDir() {
 			dirs = append(dirs, c)
 		}
-		return c.make()
+		return c.make(ctx)
 	})
 	// Directories get their times last: what is put into them changes these.
 	for i := len(dirs) - 1; i >= 0 && err == nil; i-- {
@@ -107,7 +109,7 @@ type copied struct {
 	info     fs.FileInfo
 }
 
-func (c copied) make() error {
+func (c copied) make(ctx context.Context) error {
 	switch mode := c.info.Mode(); mode.Type() {
 	case fs.ModeDir:
 		if err := os.Mkdir(c.to, 0o700); err != nil {
@@ -121,7 +123,7 @@ func (c copied) make() error {
 		}
 		return os.Symlink(target, c.to)
 	case 0:
-		if err := c.regular(); err != nil {
+		if err := c.regular(ctx); err != nil {
 			return err
 		}
 		return c.times()
@@ -130,7 +132,7 @@ func (c copied) make() error {
 	}
 }
 
-func (c copied) regular() (err error) {
+func (c copied) regular(ctx context.Context) (err error) {
 	in, err := os.Open(c.from)
 	if err != nil {
 		return err
@@ -147,10 +149,70 @@ func (c copied) regular() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
-	if _, err := io.Copy(out, in); err != nil {
+	if err := copyData(ctx, out, in, c.info.Size()); err != nil {
 		return fmt.Errorf("copy %s: %w", c.from, err)
 	}
 	return out.Chmod(c.info.Mode().Perm() | 0o600)
+}
+
+const (
+	chunk    = 32 << 20 // bytes that are copied between two looks at the context
+	smallest = 64 << 10 // bytes of a file whose holes are worth keeping
+)
+
+// copyData fills out, which is empty, with the size bytes of in. Holes stay
+// holes: an image of a disk in the source may be larger than the disk.
+func copyData(ctx context.Context, out, in *os.File, size int64) error {
+	if size < smallest {
+		_, err := io.Copy(out, in)
+		return err
+	}
+	for at := int64(0); at < size; {
+		start, end, err := nextData(in, at, size)
+		if err != nil {
+			return err
+		}
+		if err := copyRange(ctx, out, in, start, end); err != nil {
+			return err
+		}
+		at = end
+	}
+	return out.Truncate(size)
+}
+
+// nextData finds the first stretch of data in f from at on; an empty one at the
+// end if all the rest is a hole. Where the filesystem does not know of holes,
+// all is data.
+func nextData(f *os.File, at, size int64) (start, end int64, err error) {
+	start, err = f.Seek(at, unix.SEEK_DATA)
+	switch {
+	case errors.Is(err, unix.ENXIO):
+		return size, size, nil
+	case errors.Is(err, unix.EINVAL):
+		return at, size, nil
+	case err != nil:
+		return 0, 0, err
+	}
+	end, err = f.Seek(start, unix.SEEK_HOLE)
+	return min(start, size), min(end, size), err
+}
+
+// copyRange copies the bytes from start to end to the same place.
+func copyRange(ctx context.Context, out, in *os.File, start, end int64) error {
+	for _, f := range []*os.File{in, out} {
+		if _, err := f.Seek(start, io.SeekStart); err != nil {
+			return err
+		}
+	}
+	for left := end - start; left > 0; left -= chunk {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if _, err := io.CopyN(out, in, min(left, chunk)); err != nil {
+			return err // io.EOF too: it was cut while it was copied
+		}
+	}
+	return nil
 }
 
 func (c copied) times() error {

@@ -169,3 +169,71 @@ func TestNotInside(t *testing.T) {
 		}
 	}
 }
+
+// TestCopySparse copies a file that is larger than the disk.
+func TestCopySparse(t *testing.T) {
+	t.Parallel()
+	src, dst := t.TempDir(), filepath.Join(t.TempDir(), "copy")
+	const size = 1 << 40
+	f, err := os.Create(filepath.Join(src, "image"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, at := range []int64{0, size / 2} {
+		if _, err := f.WriteAt([]byte("data"), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Truncate(size); err != nil {
+		t.Skipf("the filesystem has no such files: %v", err)
+	}
+	if err := CopyTree(t.Context(), src, dst); err != nil {
+		t.Fatal(err)
+	}
+	copied, err := os.Open(filepath.Join(dst, "image"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer copied.Close()
+	info, err := copied.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if blocks := info.Sys().(*syscall.Stat_t).Blocks; info.Size() != size || blocks > 1024 {
+		t.Errorf("the copy has %d bytes in %d blocks; want %d in a few", info.Size(), blocks, int64(size))
+	}
+	for _, at := range []int64{0, size / 2} {
+		text := make([]byte, 5)
+		if _, err := copied.ReadAt(text, at); err != nil || string(text) != "data\x00" {
+			t.Errorf("the copy has %q at %d, %v", text, at, err)
+		}
+	}
+}
+
+// TestCopyDataStops wants the end of a context to be seen within one file.
+func TestCopyDataStops(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "in")
+	if err := os.WriteFile(name, make([]byte, smallest), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	in, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	out, err := os.Create(name + ".copy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := copyData(ctx, out, in, smallest); err != context.Canceled {
+		t.Errorf("copyData() = %v; want %v", err, context.Canceled)
+	}
+	if err := copyData(t.Context(), out, in, smallest); err != nil {
+		t.Errorf("copyData() = %v", err)
+	}
+}

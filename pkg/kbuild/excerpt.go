@@ -122,7 +122,7 @@ func eachLine(log io.Reader, do func(string) bool) error {
 	}
 }
 
-// findError looks through MAKE's output.
+// findError looks through MAKE's output. What is found has the host's paths.
 func (r *run) findError() finding {
 	var f finding
 	err := r.readLog(r.made, func(log io.Reader) (err error) {
@@ -131,6 +131,10 @@ func (r *run) findError() finding {
 	})
 	if err != nil {
 		return finding{}
+	}
+	f.text, f.file, f.dir = r.Layout.ToHost(f.text), r.Layout.ToHost(f.file), r.Layout.ToHost(f.dir)
+	for i, line := range f.context {
+		f.context[i] = r.Layout.ToHost(line)
 	}
 	return f
 }
@@ -164,7 +168,7 @@ func (r *run) tail() string {
 			if len(lines) == tailLines {
 				lines = lines[1:]
 			}
-			lines = append(lines, clean(line))
+			lines = append(lines, clean(r.Layout.ToHost(line)))
 			return true
 		})
 	})

@@ -47,11 +47,18 @@ type Layout struct {
 const (
 	neutralDKMSTree   = "/var/lib/dkms"
 	neutralSourceTree = "/usr/src"
+	neutralTmpDir     = "/tmp/gokms"
 )
 
-// neutral is l with dkms's own directories.
+// neutral is l with dkms's own directories. Outside of a sandbox /tmp is the
+// host's, which the one for temporary files must not be taken for.
 func (l Layout) neutral() Layout {
 	l.DKMSTree, l.SourceTree = Same(neutralDKMSTree), Same(neutralSourceTree)
+	if l.TmpDir.Host == l.TmpDir.Build {
+		l.TmpDir = Same(neutralTmpDir)
+	} else {
+		l.TmpDir = Same(l.TmpDir.Build)
+	}
 	return l
 }
 
@@ -64,18 +71,65 @@ func (l Layout) BuildDir() Path { return l.DKMSTree.Join(l.Name, l.Version, "bui
 func (l Layout) SourceDir() Path { return l.SourceTree.Join(l.Name + "-" + l.Version) }
 
 // ToHost returns text with every path of the build replaced by the host's, the
-// longest first. SourceTree as a whole is not mapped: the host's own /usr/src
-// holds header trees that the build sees in the same place.
+// longest first: those that the build sees, and those that [Layout.ToLog]
+// writes. SourceTree as a whole is not mapped: the host's own /usr/src holds
+// header trees that the build sees in the same place.
 func (l Layout) ToHost(text string) string {
-	pairs := l.mapped()
-	if len(pairs) == 0 {
+	var renames []rename
+	neutral := l.neutral()
+	for _, p := range []struct{ is, log Path }{
+		{l.BuildDir(), neutral.BuildDir()},
+		{l.SourceDir(), neutral.SourceDir()},
+		{l.DKMSTree, neutral.DKMSTree},
+		{l.TmpDir, neutral.TmpDir},
+	} {
+		renames = append(renames, rename{p.is.Build, p.is.Host}, rename{p.log.Build, p.is.Host})
+	}
+	for _, p := range append([]Path{l.Headers}, l.Mounts...) {
+		renames = append(renames, rename{p.Build, p.Host})
+	}
+	return replacePaths(text, renames)
+}
+
+// ToLog returns text with every path of the host replaced by the one that the
+// build sees in a sandbox, where there is one or not: logs of two builds of the
+// same say the same.
+func (l Layout) ToLog(text string) string { return replacePaths(text, l.logged()) }
+
+// logged lists what ToLog replaces.
+func (l Layout) logged() []rename {
+	var renames []rename
+	neutral := l.neutral()
+	for _, p := range []struct{ is, log Path }{
+		{l.DKMSTree, neutral.DKMSTree}, {l.SourceTree, neutral.SourceTree}, {l.TmpDir, neutral.TmpDir},
+	} {
+		// What getcwd(2) tells where there is no sandbox is without links.
+		if real, err := filepath.EvalSymlinks(p.is.Host); err == nil {
+			renames = append(renames, rename{real, p.log.Build})
+		}
+		renames = append(renames, rename{p.is.Build, p.log.Build}, rename{p.is.Host, p.log.Build})
+	}
+	for _, p := range append([]Path{l.Headers}, l.Mounts...) {
+		renames = append(renames, rename{p.Host, p.Build})
+	}
+	return renames
+}
+
+// rename is a path that is replaced by another.
+type rename struct{ from, to string }
+
+// replacePaths replaces whole paths and the beginnings of longer ones.
+func replacePaths(text string, renames []rename) string {
+	renames = slices.DeleteFunc(slices.Clone(renames), func(r rename) bool { return r.from == r.to || r.from == "" })
+	if len(renames) == 0 {
 		return text
 	}
+	slices.SortStableFunc(renames, func(a, b rename) int { return cmp.Compare(len(b.from), len(a.from)) })
 	var out strings.Builder
 	for i := 0; i < len(text); {
-		if p, ok := pathAt(text, i, pairs); ok {
-			out.WriteString(p.Host)
-			i += len(p.Build)
+		if r, ok := pathAt(text, i, renames); ok {
+			out.WriteString(r.to)
+			i += len(r.from)
 			continue
 		}
 		out.WriteByte(text[i])
@@ -84,26 +138,18 @@ func (l Layout) ToHost(text string) string {
 	return out.String()
 }
 
-// mapped lists the places with two names, the longest build path first.
-func (l Layout) mapped() []Path {
-	all := append([]Path{l.BuildDir(), l.SourceDir(), l.DKMSTree, l.TmpDir, l.Headers}, l.Mounts...)
-	pairs := slices.DeleteFunc(all, func(p Path) bool { return p.Host == p.Build || p.Build == "" })
-	slices.SortStableFunc(pairs, func(a, b Path) int { return cmp.Compare(len(b.Build), len(a.Build)) })
-	return pairs
-}
-
-// pathAt finds the place whose build path stands, whole, at text[i].
-func pathAt(text string, i int, pairs []Path) (Path, bool) {
+// pathAt finds the path that stands, whole, at text[i].
+func pathAt(text string, i int, renames []rename) (rename, bool) {
 	if text[i] != '/' || !pathStart(text[:i]) {
-		return Path{}, false
+		return rename{}, false
 	}
-	for _, p := range pairs {
-		rest, ok := strings.CutPrefix(text[i:], p.Build)
+	for _, r := range renames {
+		rest, ok := strings.CutPrefix(text[i:], r.from)
 		if ok && (rest == "" || rest[0] == '/' || !pathByte(rest[0])) {
-			return p, true
+			return r, true
 		}
 	}
-	return Path{}, false
+	return rename{}, false
 }
 
 // pathStart tells whether a path may begin after before: not in the middle of

@@ -63,6 +63,35 @@ func TestLayoutToHostWithoutSandbox(t *testing.T) {
 	}
 }
 
+// TestLayoutToLog wants the same text whatever the directories are, and the
+// way back from it.
+func TestLayoutToLog(t *testing.T) {
+	here := Layout{
+		DKMSTree: Same("/tmp/g2/dkms"), SourceTree: Same("/tmp/g2/src"), TmpDir: Same("/tmp/g2/tmp"),
+		Headers: Same("/lib/modules/6.1.0-56-amd64/build"), Name: "foo", Version: "1.0",
+	}
+	for _, row := range []struct {
+		name, text, want, host string
+		l                      Layout
+	}{
+		{"sandbox", "/var/lib/dkms/foo/1.0/build/x.c", "/var/lib/dkms/foo/1.0/build/x.c", "/tmp/g1/dkms/foo/1.0/build/x.c", sandboxed()},
+		{"of the host", "copying /tmp/g1/src/foo-1.0 to", "copying /usr/src/foo-1.0 to", "copying /tmp/g1/src/foo-1.0 to", sandboxed()},
+		{"headers", "/cache/h/lib/modules/6.1.0-56-amd64/build/x", "/lib/modules/6.1.0-56-amd64/build/x",
+			"/cache/h/lib/modules/6.1.0-56-amd64/build/x", sandboxed()},
+		{"no sandbox", "/tmp/g2/dkms/foo/1.0/build/x.c", "/var/lib/dkms/foo/1.0/build/x.c", "/tmp/g2/dkms/foo/1.0/build/x.c", here},
+		{"temporary, no sandbox", "/tmp/g2/tmp/x /tmp/y", "/tmp/gokms/x /tmp/y", "/tmp/g2/tmp/x /tmp/y", here},
+		{"sibling, no sandbox", "/tmp/g2/src/bar-2/x", "/usr/src/bar-2/x", "/usr/src/bar-2/x", here},
+	} {
+		got := row.l.ToLog(row.text)
+		if got != row.want {
+			t.Errorf("%s: ToLog(%q) = %q; want %q", row.name, row.text, got, row.want)
+		}
+		if got := row.l.ToHost(got); got != row.host {
+			t.Errorf("%s: ToHost(%q) = %q; want %q", row.name, row.want, got, row.host)
+		}
+	}
+}
+
 func TestLayoutCheck(t *testing.T) {
 	for _, row := range []struct {
 		name   string

@@ -19,11 +19,11 @@ var ErrLogLimit = errors.New("output is larger than the limit of the log")
 const maxPending = 64 << 10
 
 // logFile is the log of one build: lines of our own, marked by "== ", and the
-// output of commands with the build's paths mapped to the host's.
+// output of commands. Its paths are those of [Layout.ToLog].
 type logFile struct {
 	mu      sync.Mutex
 	file    *os.File
-	layout  Layout
+	renames []rename
 	left    int64 // bytes that may still be written
 	size    int64
 	pending []byte // the begin of a line that is not complete yet
@@ -42,16 +42,17 @@ func createLog(b *Build, stop context.CancelCauseFunc) (*logFile, error) {
 	if limit == 0 {
 		limit = DefaultMaxLog
 	}
-	return &logFile{file: file, layout: b.Layout, left: limit, stop: stop}, nil
+	renames := append(b.Layout.logged(), rename{b.SourceHost, b.Layout.neutral().SourceDir().Build})
+	return &logFile{file: file, renames: renames, left: limit, stop: stop}, nil
 }
 
 func (l *logFile) header(b *Build) {
 	l.say("module:   %s %s", b.Layout.Name, b.Layout.Version)
 	l.say("kernel:   %s (%s)", b.Tree.Release, b.Tree.Machine)
 	if h := b.Tree.Header; h.Name != "" {
-		l.say("headers:  %s (%s %s)", b.Layout.Headers.Host, h.Name, h.Version)
+		l.say("headers:  %s (%s %s)", b.Layout.Headers.Build, h.Name, h.Version)
 	} else {
-		l.say("headers:  %s", b.Layout.Headers.Host)
+		l.say("headers:  %s", b.Layout.Headers.Build)
 	}
 	l.say("compiler: %s (%s)", b.Tree.Compiler.Command, b.Tree.Compiler.Text)
 	for _, kv := range b.environ() {
@@ -64,7 +65,7 @@ func (l *logFile) header(b *Build) {
 func (l *logFile) say(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.put([]byte("== " + fmt.Sprintf(format, args...) + "\n"))
+	l.put([]byte("== " + replacePaths(fmt.Sprintf(format, args...), l.renames) + "\n"))
 }
 
 func (l *logFile) begin(p program) { l.say("%s: %s", p.name, p.show) }
@@ -111,7 +112,7 @@ func (l *logFile) flush() {
 
 // putMapped writes the first n bytes of what is pending.
 func (l *logFile) putMapped(n int) {
-	l.put([]byte(l.layout.ToHost(string(l.pending[:n]))))
+	l.put([]byte(replacePaths(string(l.pending[:n]), l.renames)))
 	l.pending = append(l.pending[:0], l.pending[n:]...)
 }
 
