@@ -8,7 +8,7 @@ _gokms() {
 	local kernels_flags=(--help --json --offline --quiet --verbose)
 	local kernels_valued=(--apt-options --arch --cache-dir --headers --modules-root)
 	local rebuild_flags=(--help --offline --quiet --verbose)
-	local rebuild_valued=(--apt-options --cache-dir --output --source)
+	local rebuild_valued=(--apt-options --cache-dir --output --sandbox --sign-key --sign-pin-file --source)
 	local sign_extract_flags=(--help --offline --quiet --verbose)
 	local sign_extract_valued=(--apt-options --arch --cache-dir --hash --headers --modules-root --output)
 	local sign_attach_flags=(--help --quiet --unpublished --verbose)
@@ -89,7 +89,8 @@ _gokms_verb() {
 		;;
 	-a | --arch) _gokms_offer amd64 arm64 armhf i386 loong64 mips64el ppc64el riscv64 s390x ;;
 	-k | --kernel) _gokms_kernels ;;
-	--cert | --sign-cert | --symvers | --manifest | --changes) _gokms_paths -f ;;
+	--sandbox) _gokms_offer auto off on ;;
+	--cert | --sign-cert | --sign-key | --sign-pin-file | --symvers | --manifest | --changes) _gokms_paths -f ;;
 	--hash) _gokms_offer sha1 sha224 sha256 sha384 sha512 ;;
 	--no-verify) _gokms_offer elf vermagic name modinfo license symbols crc namespace exports depends btf mitigations override ;;
 	--apt-options | --revision) ;;

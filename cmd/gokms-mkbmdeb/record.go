@@ -22,36 +22,6 @@ import (
 	"github.com/gokms/gokms/pkg/kmod"
 )
 
-// form is how an option gets into a record.
-type form int
-
-const (
-	aText   form = iota // as it is
-	aSwitch             // without a value
-	aList               // once for each value
-	aPath               // absolute
-	anInput             // absolute, and the checksum of what is there
-)
-
-// recorded are the options that settle what is built.
-var recorded = map[string]form{
-	"modules-root": aPath, "copyright": anInput, "overrides": anInput, "source-dir": anInput,
-	"directive": aList, "provides": aList, "coexist": aSwitch,
-	"name": aText, "package-version": aText, "revision": aText, "maintainer": aText, "dest-dir": aText,
-	"compression": aText, "timeout": aText,
-	"no-verify": aList, "no-dbgsym": aSwitch, "sign-key": aPath, "sign-cert": anInput, "require-signed": aSwitch,
-	"depmod-config": aPath, "depmod-override": aSwitch,
-}
-
-// unrecorded are the others: what a record says in places of its own, limits
-// that only end a build, where secrets lie and where results and fetched
-// packages go, and messages.
-var unrecorded = []string{
-	"kernel", "arch", "headers", "sandbox", "source-tree", "record",
-	"sign-pin-file", "jobs", "memory", "offline", "cache-dir", "apt-options",
-	"output", "log-dir", "keep-build", "no-act", "json", "verbose", "quiet", "version",
-}
-
 // input is a path that an option names.
 type input struct{ option, path string }
 
@@ -60,24 +30,24 @@ type input struct{ option, path string }
 func recordedOptions(c *ucli.Context, abs func(string) string) (words []string, inputs []input) {
 	for _, f := range commandFlags() {
 		name := f.Names()[0]
-		form, ok := recorded[name]
+		form, ok := record.Option(name)
 		if !ok || !c.IsSet(name) {
 			continue
 		}
 		option := "--" + name
 		switch form {
-		case aSwitch:
+		case record.Switch:
 			words = append(words, option)
-		case aList:
+		case record.List:
 			for _, value := range c.StringSlice(name) {
 				words = append(words, option+"="+value)
 			}
-		case aText:
+		case record.Text:
 			words = append(words, option+"="+c.String(name))
-		case anInput:
+		case record.Checked:
 			inputs = append(inputs, input{option, abs(name)})
 			fallthrough
-		case aPath:
+		case record.Root, record.CheckedDir:
 			words = append(words, option+"="+abs(name))
 		}
 	}
@@ -148,9 +118,6 @@ func (c *command) beginRecord(ctx context.Context, kernels []*target.Kernel, cel
 		return nil, nil
 	}
 	r := &record.Record{Format: record.Format, Gokms: cli.Version(), Arguments: append([]string{}, c.words...), Environment: map[string]string{}}
-	if !c.sandboxed {
-		r.Arguments = append(r.Arguments, "--sandbox="+string(cell.Off))
-	}
 	for _, name := range record.Variables {
 		if value := c.env.Getenv(name); value != "" {
 			r.Environment[name] = value

@@ -16,6 +16,7 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"github.com/gokms/gokms/internal/archive"
+	"github.com/gokms/gokms/internal/cell"
 	"github.com/gokms/gokms/internal/cli"
 	"github.com/gokms/gokms/internal/record"
 	"github.com/gokms/gokms/internal/target/flags"
@@ -40,8 +41,17 @@ Inputs:
                             give OPTIONS, such as '-o NAME=VALUE', to every apt
                             command; repeatable
 
+The build:
+      --sandbox MODE        build in the sandbox: on (default), off, or auto, if
+                            one can be made; the packages are the same
+      --sign-key FILE       the key of packages whose modules were signed: a PEM
+                            file or a pkcs11: URI
+      --sign-pin-file FILE  holds the key's PIN or passphrase (default: what
+                            KBUILD_SIGN_PIN is)
+
 Running:
-  -o, --output DIR          write packages to DIR (default: keep none)
+  -o, --output DIR          write packages to DIR (default: keep none, and of a
+                            build that failed its log)
   -v, --verbose             tell each command that is run
   -q, --quiet               tell errors only
   -h, --help                print this text
@@ -64,6 +74,9 @@ func rebuildVerb() verb {
 func rebuildFlags() []ucli.Flag {
 	own := append(flags.ArchiveFlags(),
 		&ucli.StringSliceFlag{Name: "source", Usage: "take the source from `PATH`; repeatable"},
+		&ucli.StringFlag{Name: "sandbox", Value: string(cell.On), Usage: "build in a sandbox: `on|off|auto`"},
+		&ucli.StringFlag{Name: "sign-key", Usage: "sign the modules with the key in `FILE`, or with that of a pkcs11: URI"},
+		&ucli.StringFlag{Name: "sign-pin-file", Usage: "`FILE` holds the key's PIN or passphrase (default: KBUILD_SIGN_PIN)"},
 		&ucli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write packages to `DIR`"},
 	)
 	return append(own, messageFlags()...)
@@ -72,31 +85,19 @@ func rebuildFlags() []ucli.Flag {
 // rebuilder is one run of the verb.
 type rebuilder struct {
 	*record.Record
-	file   string // of the record, absolute
-	places *flags.Options
-	output string
-	level  cli.Level
-	env    *cli.Env
-	log    *cli.Log
+	file    string // of the record, absolute
+	places  *flags.Options
+	sandbox cell.Confinement
+	key     []string // options of the builder's: what is signed with, and its PIN
+	output  string
+	level   cli.Level
+	env     *cli.Env
+	log     *cli.Log
 }
 
 func rebuild(ctx context.Context, c *ucli.Context, env *cli.Env) error {
-	lvl, err := level(c)
-	places, flagErr := flags.New(c, env)
-	if err = errors.Join(err, flagErr); err != nil {
-		return cli.BadInput(err)
-	}
-	if c.Args().Len() != 1 {
-		return cli.BadInput(cli.WithHint(fmt.Errorf("want one RECORD, not %d", c.Args().Len()), "see gokms rebuild --help"))
-	}
-	r := &rebuilder{
-		file: absolute(env, c.Args().First()), places: places, output: absolute(env, c.String("output")),
-		level: lvl, env: env, log: cli.NewLog(env.Stderr, prog+" rebuild", lvl),
-	}
-	if r.Record, err = record.Read(r.file); err != nil {
-		return cli.BadInput(err)
-	}
-	if err := r.replaceSources(c.StringSlice("source")); err != nil {
+	r, err := newRebuilder(c, env)
+	if err != nil {
 		return cli.BadInput(err)
 	}
 	program, err := r.builder()
@@ -116,6 +117,52 @@ func rebuild(ctx context.Context, c *ucli.Context, env *cli.Env) error {
 		return cli.BadInput(err)
 	}
 	return r.build(ctx, program)
+}
+
+// newRebuilder takes the command line and reads the record. All of its errors
+// are the user's to cure.
+func newRebuilder(c *ucli.Context, env *cli.Env) (*rebuilder, error) {
+	lvl, err := level(c)
+	places, flagErr := flags.New(c, env)
+	sandbox := cell.Confinement(c.String("sandbox"))
+	if err = errors.Join(err, flagErr, sandbox.Check()); err != nil {
+		return nil, err
+	}
+	if c.Args().Len() != 1 {
+		return nil, cli.WithHint(fmt.Errorf("want one RECORD, not %d", c.Args().Len()), "see gokms rebuild --help")
+	}
+	r := &rebuilder{
+		file: absolute(env, c.Args().First()), places: places, sandbox: sandbox, output: absolute(env, c.String("output")),
+		level: lvl, env: env, log: cli.NewLog(env.Stderr, prog+" rebuild", lvl),
+	}
+	if r.Record, err = record.Read(r.file); err != nil {
+		return nil, err
+	}
+	return r, errors.Join(r.takeKey(c), r.replaceSources(c.StringSlice("source")))
+}
+
+// takeKey takes the options of signatures. A record does not say what to sign
+// with: that would let whoever wrote it have anything signed.
+func (r *rebuilder) takeKey(c *ucli.Context) error {
+	key, pin := c.String("sign-key"), c.String("sign-pin-file")
+	switch {
+	case key == "" && r.Signed():
+		return cli.WithHint(errors.New("the modules were signed, and are to be signed again"), "name the key with --sign-key")
+	case key == "" && pin != "":
+		return errors.New("--sign-pin-file wants a key: --sign-key is missing")
+	case key == "":
+		return nil
+	case !r.Signed():
+		return errors.New("--sign-key: the modules of the record were not signed")
+	}
+	if !strings.HasPrefix(key, "pkcs11:") {
+		key = absolute(r.env, key)
+	}
+	r.key = []string{"--sign-key=" + key}
+	if pin != "" {
+		r.key = append(r.key, "--sign-pin-file="+absolute(r.env, pin))
+	}
+	return nil
 }
 
 func absolute(env *cli.Env, path string) string {
@@ -248,7 +295,7 @@ func (r *rebuilder) build(ctx context.Context, program string) (err error) {
 		if dir, err = os.MkdirTemp(r.env.Getenv("TMPDIR"), "gokms-rebuild-"); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+		defer func() { err = errors.Join(err, tidy(dir)) }()
 	}
 	cmd := exec.CommandContext(ctx, program, r.arguments(dir)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it tidies up
@@ -265,9 +312,30 @@ func (r *rebuilder) build(ctx context.Context, program string) (err error) {
 	return r.compare(ctx, dir)
 }
 
+// tidy removes a temporary directory, but for the logs of builds that failed:
+// the builder has told where they are.
+func tidy(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	isLog := func(e os.DirEntry) bool { return strings.HasSuffix(e.Name(), ".failed.log") }
+	if !slices.ContainsFunc(entries, isLog) {
+		return os.RemoveAll(dir)
+	}
+	var errs []error
+	for _, e := range entries {
+		if !isLog(e) {
+			errs = append(errs, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // arguments are those that were recorded, and where things are now.
 func (r *rebuilder) arguments(output string) []string {
-	args := append(slices.Clone(r.Arguments), "--output="+output, "--arch="+r.Kernels[0].Architecture)
+	args := slices.Concat(r.Arguments, r.key)
+	args = append(args, "--sandbox="+string(r.sandbox), "--output="+output, "--arch="+r.Kernels[0].Architecture)
 	if slices.ContainsFunc(r.Kernels, func(k record.Kernel) bool { return len(k.Headers) > 0 }) {
 		args = append(args, "--headers="+r.file)
 	}

@@ -135,6 +135,11 @@ func stubBuilder() {
 	if os.Getenv("STUB") == "clock" {
 		text = append(text, time.Now().String()...)
 	}
+	if os.Getenv("STUB") == "log" {
+		log := filepath.Join(output, "foo-modules_1_amd64.failed.log")
+		check(errors.Join(os.WriteFile(log, nil, 0o644), os.WriteFile(filepath.Join(output, "other"), nil, 0o644)))
+		check(fmt.Errorf("the log is %s", log))
+	}
 	if os.Getenv("STUB") != "none" {
 		check(os.MkdirAll(output, 0o755))
 		check(os.WriteFile(filepath.Join(output, "foo-modules_1_amd64.deb"), text, 0o644))

@@ -27,8 +27,9 @@ type Record struct {
 	Format int    `json:"format"`
 	Gokms  string `json:"gokms"` // version of the program
 	// Arguments are the options that settle what is built, with absolute paths:
-	// neither sources and kernels, nor where results and fetched headers go, nor
-	// how much is told.
+	// neither sources and kernels, nor a sandbox, keys of signatures, where
+	// results and fetched headers go, or how much is told. [Option] knows them,
+	// and others are not read.
 	Arguments []string `json:"arguments"`
 	// Environment are the variables that settle it, as far as they were set:
 	// those of [Variables].
@@ -158,6 +159,11 @@ func (r *Record) check() []error {
 	if len(r.Sources) == 0 || len(r.Kernels) == 0 || len(r.Packages) == 0 {
 		bad("%d sources, %d kernels, %d packages: want at least one of each", len(r.Sources), len(r.Kernels), len(r.Packages))
 	}
+	for _, arg := range r.Arguments {
+		if err := r.checkArgument(arg); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	for _, s := range r.Sources {
 		sum("source "+s.Argument, s.SHA256)
 	}
@@ -173,6 +179,9 @@ func (r *Record) check() []error {
 	for _, k := range r.Kernels {
 		if err := kernel.CheckRelease(k.Release); err != nil {
 			errs = append(errs, err)
+		}
+		if k.Given != "" && !filepath.IsAbs(k.Given) {
+			bad("kernel %s: given %q: want an absolute path", k.Release, k.Given)
 		}
 		if len(k.Headers)+len(k.Trees) == 0 {
 			bad("kernel %s: neither packages nor trees of headers", k.Release)

@@ -4,6 +4,7 @@ package record
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -76,6 +77,7 @@ func TestReadRefuses(t *testing.T) {
 		{"header's name", func(r *Record) { r.Kernels[0].Headers[0].Name = "-o" }, `package name "-o" does not begin with a letter or digit`},
 		{"header's version", func(r *Record) { r.Kernels[0].Headers[0].Version = "1 2" }, `package linux-headers-6.1.0-1-amd64: version "1 2": character " " in upstream version`},
 		{"header's architecture", func(r *Record) { r.Kernels[0].Headers[0].Architecture = "a/../b" }, `package linux-headers-6.1.0-1-amd64: architecture "a/../b" is none`},
+		{"given", func(r *Record) { r.Kernels[0].Given = "h" }, `kernel 6.1.0-1-amd64: given "h": want an absolute path`},
 		{"tree", func(r *Record) { r.Kernels[0].Trees = []Tree{{Path: "/t"}} }, `tree /t: sha256 "" is none`},
 	} {
 		r := sample()
@@ -211,6 +213,48 @@ func TestCompare(t *testing.T) {
 	} {
 		if got := was.Compare(tt.now); got != tt.want {
 			t.Errorf("%+v: %q; want %q", tt.now, got, tt.want)
+		}
+	}
+}
+
+// TestArguments reads what records may have as arguments, and what no more than
+// a hostile one has.
+func TestArguments(t *testing.T) {
+	t.Parallel()
+	const (
+		none  = "it is no option that a record may have"
+		form  = "it is not in the form of a record"
+		bare  = "the record has no checksum of what is there"
+		isRel = "want an absolute path"
+	)
+	for _, tt := range []struct{ arg, want string }{
+		{"--name=--output=/x", ""},
+		{"--coexist", ""},
+		{"--directive=MAKE=id > x; false", ""},
+		{"--modules-root=/m", ""},
+		{"--copyright=/c", ""},
+		{"--depmod-config=/d", ""},
+		{"--depmod-config=/d/", ""},
+		{"--depmod-config=/d/e", bare},
+		{"--copyright=/etc/shadow", bare},
+		{"--overrides=/c", bare},
+		{"--copyright=c", isRel},
+		{"--modules-root=m", isRel},
+		{"--coexist=no", form},
+		{"--name", form},
+		{"--sandbox=off", none}, {"--record=/x", none}, {"--log-dir=/x", none}, {"--output=/x", none}, {"--cache-dir=/x", none},
+		{"--apt-options=-o x=y", none}, {"--sign-key=/k", none}, {"--sign-pin-file=/k", none}, {"--keep-build", none},
+		{"-n", none}, {"-o/x", none}, {"--", none}, {"", none}, {"name=x", none}, {"---name=x", none}, {"MAKE=x", none},
+	} {
+		r := sample()
+		r.Arguments = []string{tt.arg}
+		r.Inputs = append(r.Inputs, Input{Option: "--depmod-config", Path: "/d/etc/depmod.d", SHA256: zeros})
+		want := ""
+		if tt.want != "" {
+			want = fmt.Sprintf("argument %q: %s", tt.arg, tt.want)
+		}
+		if err := errors.Join(r.check()...); want == "" && err != nil || want != "" && (err == nil || err.Error() != want) {
+			t.Errorf("%q: %v; want %q", tt.arg, err, want)
 		}
 	}
 }
