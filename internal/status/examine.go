@@ -76,11 +76,11 @@ func (mod *Module) judge(t *tree) {
 	}
 	switch dep, ok := t.dep[mod.Name]; {
 	case t.ModulesDep == Absent:
-		add(OldDep, "there is no modules.dep: run depmod %s", t.Release)
+		add(OldDep, "there is no modules.dep: %s", t.runDepmod())
 	case len(d.Winners) > 0 && !ok:
-		add(OldDep, "modules.dep does not know it: run depmod %s", t.Release)
+		add(OldDep, "modules.dep does not know it: %s", t.runDepmod())
 	case len(d.Winners) > 0 && !slices.Contains(d.Winners, t.depName(dep)):
-		add(OldDep, "modules.dep names %s, not %s: run depmod %s", dep, strings.Join(d.Winners, " or "), t.Release)
+		add(OldDep, "modules.dep names %s, not %s: %s", dep, strings.Join(d.Winners, " or "), t.runDepmod())
 	}
 }
 
@@ -107,7 +107,7 @@ func (t *tree) judgeDep() {
 		if len(gone) > 1 {
 			text += fmt.Sprintf(" and %d more", len(gone)-1)
 		}
-		t.Problems = append(t.Problems, problemf(OldDep, "modules.dep names %s, which is not there: run depmod %s", text, t.Release))
+		t.Problems = append(t.Problems, problemf(OldDep, "modules.dep names %s, which is not there: %s", text, t.runDepmod()))
 	}
 	isDep := func(p Problem) bool { return p.Kind == OldDep }
 	if t.ModulesDep == Current && (len(gone) > 0 || slices.ContainsFunc(t.Modules, func(mod *Module) bool { return slices.ContainsFunc(mod.Problems, isDep) })) {
@@ -269,7 +269,7 @@ func (mod *Module) compareInitramfs(t *tree, files []packed) {
 				what = "another " + what
 			}
 			mod.Initramfs = Stale
-			mod.Problems = append(mod.Problems, problemf(OldInitrd, "the initramfs holds %s: run update-initramfs -u -k %s", what, t.Release))
+			mod.Problems = append(mod.Problems, problemf(OldInitrd, "the initramfs holds %s: %s", what, t.runInitramfs()))
 			return
 		}
 	}
@@ -281,7 +281,7 @@ func (t *tree) findLeftovers(found contents) {
 	for name, files := range found {
 		for _, f := range files {
 			if t.decisions[name] == nil && !strings.HasPrefix(f.file, "kernel/") && !t.told(name) {
-				t.Problems = append(t.Problems, problemf(OldInitrd, "the initramfs holds %s, which is not installed: run update-initramfs -u -k %s", f.file, t.Release))
+				t.Problems = append(t.Problems, problemf(OldInitrd, "the initramfs holds %s, which is not installed: %s", f.file, t.runInitramfs()))
 			}
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path"
 	"strings"
+	"syscall"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -54,9 +55,10 @@ type initramfs struct {
 	links  map[[3]int64][]entry // whose content comes with the last of them
 }
 
-// readInitramfs reads the file once, from its beginning to its end.
+// readInitramfs reads the file once, from its beginning to its end. Opening a
+// pipe, which a root of others may have there, does not wait for a writer.
 func (o *Options) readInitramfs(ctx context.Context, file, kver string, wanted map[string]bool) (contents, error) {
-	f, err := os.Open(file)
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"crypto/md5"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -27,31 +29,41 @@ const maxList = 256 << 20
 // takes longer than all else together.
 type packages struct {
 	dir    string                       // of dpkg's database
-	status []byte                       // the stanzas of all packages
+	status []byte                       // "\n" and the stanzas of all packages
 	owners map[string]map[string]string // by kernel, then by file: the package
 	bases  map[string]string            // names of the lists, without ending, by package
+
+	warnings []error // lists that could not be read
 }
 
 // readPackages reads the lists of all packages. A root without dpkg has none.
+// What cannot be read is a warning: the files of that package seem to be of
+// nobody. A list may go at any time, since dpkg may run.
 func (r root) readPackages() (*packages, error) {
 	p := &packages{dir: r.path(adminDir), owners: map[string]map[string]string{}, bases: map[string]string{}}
-	lists, err := filepath.Glob(filepath.Join(p.dir, "info", "*.list"))
-	if err != nil {
-		return nil, err
+	entries, err := os.ReadDir(r.path(path.Join(adminDir, "info")))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		p.warnings = append(p.warnings, err)
 	}
-	for _, list := range lists {
-		text, err := os.ReadFile(list)
-		if err != nil {
-			return nil, err
+	for _, e := range entries {
+		base, ok := strings.CutSuffix(e.Name(), ".list")
+		if !ok {
+			continue
 		}
-		if bytes.Contains(text, []byte("/lib/modules/")) {
-			p.add(strings.TrimSuffix(filepath.Base(list), ".list"), string(text))
+		text, err := textfile.ReadFile(r.path(path.Join(adminDir, "info", e.Name())), maxList)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			p.warnings = append(p.warnings, err)
+		case bytes.Contains(text, []byte("/lib/modules/")):
+			p.add(base, string(text))
 		}
 	}
 	if len(p.bases) == 0 {
 		return p, nil
 	}
-	p.status, err = textfile.ReadFile(filepath.Join(p.dir, "status"), maxList)
+	status, err := textfile.ReadFile(r.path(path.Join(adminDir, "status")), maxList)
+	p.status = append([]byte("\n"), status...)
 	return p, err
 }
 
@@ -94,11 +106,11 @@ func (p *packages) isKernels(kver, pkg string) bool {
 
 // version is that of a package.
 func (p *packages) version(pkg string) (string, error) {
-	start := bytes.Index(append([]byte("\n"), p.status...), []byte("\nPackage: "+pkg+"\n"))
+	start := bytes.Index(p.status, []byte("\nPackage: "+pkg+"\n"))
 	if start < 0 {
 		return "", fmt.Errorf("%s/status does not know the package %s", p.dir, pkg)
 	}
-	text := p.status[start:]
+	text := p.status[start+1:]
 	if end := bytes.Index(text, []byte("\n\n")); end >= 0 {
 		text = text[:end+1]
 	}

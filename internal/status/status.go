@@ -19,10 +19,12 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
+	"mvdan.cc/sh/v3/syntax"
 
 	"github.com/gokms/gokms/pkg/depmod"
 	"github.com/gokms/gokms/pkg/kernel"
@@ -133,7 +135,9 @@ type File struct {
 
 // The kinds of [Problem].
 const (
-	Missing   = "missing"    // other kernels have the module, or a package ships it
+	// Other kernels have the module, or a package ships it. That the source does
+	// not want this kernel (BUILD_EXCLUSIVE_*) is not known here.
+	Missing   = "missing"
 	Loses     = "loses"      // a file that is not the kernel's own is not taken
 	Uncertain = "uncertain"  // chance decides which file is taken
 	Changed   = "changed"    // the file is not the one of its package
@@ -193,7 +197,7 @@ func Read(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	m.dkms = m.readDKMS()
-	r := &Report{Kernels: []*Kernel{}, DKMS: []*DKMS{}, Warnings: m.config.Warnings}
+	r := &Report{Kernels: []*Kernel{}, DKMS: []*DKMS{}, Warnings: slices.Concat(m.config.Warnings, m.packages.warnings)}
 	if err := m.readTrees(ctx); err != nil {
 		return nil, err
 	}
@@ -239,6 +243,7 @@ func (m *machine) readTrees(ctx context.Context) error {
 	}
 	trees := make([]*tree, len(kvers))
 	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i, kver := range kvers {
 		g.Go(func() (err error) {
 			if ctx.Err() == nil {
@@ -260,6 +265,7 @@ func (m *machine) readTrees(ctx context.Context) error {
 // initramfs of each kernel.
 func (m *machine) examineAll(ctx context.Context, trees []*tree) error {
 	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, t := range trees {
 		g.Go(func() error { return t.examine(ctx) })
 	}
@@ -293,6 +299,30 @@ func (r root) exists(name string) (bool, error) {
 
 // shown is a file of the root as messages have it.
 func (r root) shown(name string) string { return filepath.Join(string(r), name) }
+
+// runDepmod and runInitramfs say which command puts right what is old.
+func (t *tree) runDepmod() string {
+	if t.root == "" {
+		return "run depmod " + t.Release
+	}
+	return fmt.Sprintf("run depmod -b %s %s", t.root.quoted(), t.Release)
+}
+
+func (t *tree) runInitramfs() string {
+	if t.root == "" {
+		return "run update-initramfs -u -k " + t.Release
+	}
+	return fmt.Sprintf("run chroot %s update-initramfs -u -k %s", t.root.quoted(), t.Release)
+}
+
+// quoted is the root as a word of a shell.
+func (r root) quoted() string {
+	word, err := syntax.Quote(string(r), syntax.LangBash)
+	if err != nil {
+		return string(r) // no path has the byte that cannot be quoted
+	}
+	return word
+}
 
 func problemf(kind, format string, args ...any) Problem {
 	return Problem{Kind: kind, Text: fmt.Sprintf(format, args...)}
