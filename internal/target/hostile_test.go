@@ -4,9 +4,14 @@ package target
 
 import (
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/gokms/gokms/internal/archive"
+	"github.com/gokms/gokms/internal/record"
+	"github.com/gokms/gokms/pkg/control"
 )
 
 // TestReleases has names that would be words of -k.
@@ -66,6 +71,58 @@ func TestNoReason(t *testing.T) {
 		}
 		if text := strings.ReplaceAll(fmt.Sprint(err), f.ModulesRoot, "ROOT"); text != tt.want {
 			t.Errorf("%s: %s; want %s", tt.name, text, tt.want)
+		}
+	}
+}
+
+// TestHostileRecord has names of packages that dpkg-query would take for
+// options and patterns.
+func TestHostileRecord(t *testing.T) {
+	for _, name := range []string{"--admindir=/tmp/x", "-f=x", "linux-*", "linux-headers-6.1:amd64", ""} {
+		f, _ := newFinder(t)
+		ran := false
+		f.Run = func(*exec.Cmd) error { ran = true; return nil }
+		k := record.Kernel{Release: "6.1.0-1-amd64", Headers: []record.Headers{{Package: archive.Package{Name: name, Version: "1"}}}}
+		err := f.sameInstalled(t.Context(), k)
+		if want := control.ValidPackageName(name); ran || err == nil || err.Error() != want.Error() {
+			t.Errorf("a record with package %q: %v, dpkg-query ran: %v; want %v", name, err, ran, want)
+		}
+		if _, err := f.queryInstalled(t.Context(), []string{name}); ran || err == nil {
+			t.Errorf("queryInstalled(%q): %v, dpkg-query ran: %v", name, err, ran)
+		}
+	}
+}
+
+// TestHostileCompiler has programs that must not be run to learn their version.
+func TestHostileCompiler(t *testing.T) {
+	for _, tt := range []struct {
+		command string
+		ran     string
+	}{
+		{"gcc-12", "/usr/bin/gcc-12 --version"},
+		{"/home/u/evil", ""},
+		{"../evil", ""},
+		{"poweroff", ""},
+	} {
+		f, _ := newFinder(t)
+		given := tree(t, t.TempDir(), "6.6.6")
+		write(t, filepath.Join(given, ".kernelvariables"), "CC = "+tt.command+"\n")
+		f.Headers, f.AdminDir = []string{given}, t.TempDir()
+		f.LookPath = func(name string) (string, error) { return filepath.Join("/usr/bin", name), nil }
+		var ran []string
+		f.Run = func(cmd *exec.Cmd) error {
+			if filepath.Base(cmd.Path) != "dpkg-query" {
+				ran = append(ran, strings.Join(append([]string{cmd.Path}, cmd.Args[1:]...), " "))
+			}
+			return nil
+		}
+		kernels, err := f.Find(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := f.Identify(t.Context(), kernels[0])
+		if got := strings.Join(ran, ", "); err != nil || got != tt.ran || r.Compiler.Command != tt.command {
+			t.Errorf("CC = %s: runs %q, records %q, %v; want %q", tt.command, got, r.Compiler.Command, err, tt.ran)
 		}
 	}
 }

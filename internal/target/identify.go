@@ -25,8 +25,10 @@ import (
 // Identify describes k for the record of a build.
 func (f *Finder) Identify(ctx context.Context, k *Kernel) (record.Kernel, error) {
 	r := record.Kernel{Release: k.Release, Architecture: k.DebArch, Origin: string(k.Origin), Given: k.Given}
-	asker := record.Asker{Run: f.Run, LookPath: f.LookPath}
-	r.Compiler = asker.Tool(ctx, k.Compiler.Command, k.Compiler.Package)
+	r.Compiler = record.Tool{Command: k.Compiler.Command}
+	if k.Compiler.Known() {
+		r.Compiler = record.Asker{Run: f.Run, LookPath: f.lookPath}.Tool(ctx, k.Compiler.Command, k.Compiler.Package)
+	}
 	names := slices.DeleteFunc(slices.Clone(k.Assumed), isLibrary)
 	for _, p := range k.Packages {
 		switch {
@@ -97,9 +99,15 @@ func isLibrary(name string) bool {
 	return !strings.HasPrefix(name, headersPrefix) && !strings.HasPrefix(name, "linux-kbuild-") && name != pahole
 }
 
-// queryInstalled passes over packages that are not installed.
+// queryInstalled passes over packages that are not installed. To dpkg-query a
+// name may as well be a pattern.
 func (f *Finder) queryInstalled(ctx context.Context, names []string) ([]record.Headers, error) {
-	cmd := exec.CommandContext(ctx, "dpkg-query", append([]string{"--admindir=" + f.adminDir(), "-W", "-f=" + identityFormat}, names...)...)
+	for _, name := range names {
+		if err := control.ValidPackageName(name); err != nil {
+			return nil, err
+		}
+	}
+	cmd := exec.CommandContext(ctx, "dpkg-query", append([]string{"--admindir=" + f.adminDir(), "-W", "-f=" + identityFormat, "--"}, names...)...)
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	cmd.Env = []string{"LC_ALL=C.UTF-8", "PATH=" + proc.SearchPath}
@@ -211,6 +219,10 @@ func (f *Finder) sameInstalled(ctx context.Context, k record.Kernel) error {
 	var absent []record.Headers
 	for _, h := range k.Headers {
 		if h.SHA256 != "" {
+			continue
+		}
+		if err := control.ValidPackageName(h.Name); err != nil {
+			errs = append(errs, err)
 			continue
 		}
 		now, err := f.queryInstalled(ctx, []string{h.Name})

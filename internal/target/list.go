@@ -205,7 +205,7 @@ func (f *Finder) entry(k *Kernel) Entry {
 		Release: k.Release, Origin: k.Origin, Architecture: k.DebArch,
 		Package: k.Header.Name, Version: k.Header.Version,
 		Compiler: k.Compiler.Command, CompilerPackage: k.Compiler.Package,
-		CompilerFound: k.CheckCompiler(f.LookPath) == nil, Tree: k.SourceDir,
+		CompilerFound: k.CheckCompiler(f.lookPath) == nil, Tree: k.SourceDir,
 	}
 }
 

@@ -5,7 +5,6 @@ package target
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"github.com/gokms/gokms/internal/archive"
 	"github.com/gokms/gokms/internal/sandbox"
 	"github.com/gokms/gokms/pkg/control"
+	"github.com/gokms/gokms/pkg/proc"
 )
 
 // own is where a sandbox has what is neither the host's nor the kernel's.
@@ -57,12 +57,15 @@ func (f *Finder) addPrograms(k *Kernel) error {
 
 // has says whether the build finds a program of the host.
 func (f *Finder) has(program string) bool {
-	look := f.LookPath
-	if look == nil {
-		look = exec.LookPath
-	}
-	_, err := look(program)
+	_, err := f.lookPath(program)
 	return err == nil
+}
+
+func (f *Finder) lookPath(program string) (string, error) {
+	if f.LookPath == nil {
+		return proc.LookPath(program, proc.SearchPath)
+	}
+	return f.LookPath(program)
 }
 
 // wrapper is a shell program that runs another with libraries of its own. The

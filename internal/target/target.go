@@ -68,10 +68,10 @@ type Finder struct {
 	Arch        string   // Debian architecture; "": the machine's
 	Archive     Packages // nil: none, because of NoArchive
 	NoArchive   error    // nil: nobody wants to hear of one
-	Offline     bool // do not look in the archive, only in the cache
+	Offline     bool     // do not look in the archive, only in the cache
 	Run         func(*exec.Cmd) error
-	// LookPath finds the compiler and pahole as the build will; nil:
-	// exec.LookPath.
+	// LookPath finds the compiler and pahole as the build will; nil: in the
+	// PATH of every build.
 	LookPath func(string) (string, error)
 	// AdminDir is dpkg's database; "": /var/lib/dpkg.
 	AdminDir string

@@ -68,6 +68,7 @@ func (t *Tree) compilerCommand(getenv func(string) string) (string, error) {
 	}
 	set, text := compilerRE.FindStringSubmatch(command), compilerRE.FindStringSubmatch(fromText)
 	if set == nil {
+		t.warn("%s: %q, which modules are to be compiled with, is no name of gcc or clang: its version is not asked for", t.SourceDir, command)
 		return command, nil
 	}
 	if t.CrossPrefix != "" && !clang && set[1]+"-" != t.CrossPrefix {
@@ -212,22 +213,26 @@ func (t *Tree) compilerError(command string, cause error) error {
 	return e
 }
 
+// Known says whether c.Command is a name of gcc or clang, without a directory.
+// Trees come from anywhere: another program than that must not be run just to
+// learn what version it is.
+func (c *Compiler) Known() bool { return compilerRE.MatchString(c.Command) }
+
 // CompareCompiler asks the compiler of t for its version and compares the
 // major number with the kernel's. A command that carries its version, as
-// gcc-12 does, is not asked. Another version is a [*VersionError], which the
-// kernel's own build only warns of. o.Run and o.LookPath are used.
+// gcc-12 does, is not asked, nor one that is not [Compiler.Known]. Another
+// version is a [*VersionError], which the kernel's own build only warns of.
+// o.Run and o.LookPath are used.
 func (t *Tree) CompareCompiler(o *Options) error {
 	c := t.Compiler
-	if c.Major == "" || versionSuffix(c.Command) != "" {
+	if c.Major == "" || versionSuffix(c.Command) != "" || !c.Known() {
 		return nil
 	}
 	if o == nil {
 		o = &Options{}
 	}
-	cmd := exec.Command(c.Command, "-dumpversion")
-	if o.LookPath != nil {
-		cmd.Path, cmd.Err = o.LookPath(c.Command)
-	}
+	cmd := &exec.Cmd{Args: []string{c.Command, "-dumpversion"}}
+	cmd.Path, cmd.Err = o.lookPath(c.Command)
 	out, err := o.output(cmd)
 	if err != nil {
 		return err

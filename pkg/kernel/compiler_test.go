@@ -163,7 +163,9 @@ func TestCompiler(t *testing.T) {
 		{"no text", "", "", "", "gcc gcc   ", "names no compiler"},
 		{"unreadable variables", fmt.Sprintf(gcc, 120200, "gcc-12 x"), "include x\n", "", "gcc-12 gcc-12 12  ", ".kernelvariables:1: \"include x\": not an assignment"},
 		{"disagreement", fmt.Sprintf(gcc, 120200, "gcc-12 x"), "CC = gcc-13\n", "", "gcc-13 gcc-13 12  ", "sets gcc-13, but the kernel was compiled with \"gcc-12 x\""},
-		{"own compiler", fmt.Sprintf(gcc, 120200, "/opt/bin/gcc (GCC) 12.2.0"), "", "", "/opt/bin/gcc  12  ", ""},
+		{"own compiler", fmt.Sprintf(gcc, 120200, "/opt/bin/gcc (GCC) 12.2.0"), "", "", "/opt/bin/gcc  12  ", "\"/opt/bin/gcc\", which modules are to be compiled with, is no name of gcc or clang"},
+		{"a path", fmt.Sprintf(gcc, 120200, "gcc-12 x"), "CC = /home/u/evil\n", "", "/home/u/evil  12  ", "\"/home/u/evil\", which modules"},
+		{"another program", fmt.Sprintf(gcc, 120200, "gcc-12 x"), "CC = poweroff\n", "", "poweroff  12  ", "\"poweroff\", which modules"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			changes := files{"SRC/.config": "CONFIG_X86_64=y\n" + tt.config}
@@ -248,6 +250,27 @@ func TestCompareCompiler(t *testing.T) {
 		k := &Tree{Release: "K", Compiler: Compiler{Command: tt.command, Major: tt.major, Text: "text"}}
 		if got := fmt.Sprint(k.CompareCompiler(&Options{Run: dpkg(tt.out, tt.err)})); got != tt.want {
 			t.Errorf("CompareCompiler(%s, %s) = %s; want %s", tt.command, tt.major, got, tt.want)
+		}
+	}
+}
+
+// TestCompareCompilerRuns has names that a hostile tree may choose.
+func TestCompareCompilerRuns(t *testing.T) {
+	for _, tt := range []struct {
+		command string
+		runs    bool
+	}{
+		{"gcc", true}, {"x86_64-linux-gnu-gcc", true}, {"clang", true},
+		{"/tmp/gcc", false}, {"./gcc", false}, {"../x86_64-linux-gnu-gcc", false}, {"sh", false}, {"poweroff", false}, {"gcc\nx", false}, {"", false},
+	} {
+		k := &Tree{Release: "K", Compiler: Compiler{Command: tt.command, Major: "12"}}
+		ran := false
+		err := k.CompareCompiler(&Options{
+			LookPath: func(name string) (string, error) { return "/usr/bin/" + name, nil },
+			Run:      func(cmd *exec.Cmd) error { ran = true; _, err := cmd.Stdout.Write([]byte("12\n")); return err },
+		})
+		if err != nil || ran != tt.runs {
+			t.Errorf("CompareCompiler(%q) = %v, runs it: %v; want %v", tt.command, err, ran, tt.runs)
 		}
 	}
 }

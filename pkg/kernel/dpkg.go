@@ -46,6 +46,14 @@ func (o *Options) output(cmd *exec.Cmd) (string, error) {
 	return stdout.String(), nil
 }
 
+// lookPath finds a program by o.LookPath.
+func (o *Options) lookPath(program string) (string, error) {
+	if o.LookPath == nil {
+		return proc.LookPath(program, proc.SearchPath)
+	}
+	return o.LookPath(program)
+}
+
 // dpkgQuery runs dpkg-query on o's database.
 func (o *Options) dpkgQuery(args ...string) (string, error) {
 	const name = "dpkg-query"

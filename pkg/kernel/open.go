@@ -23,7 +23,7 @@ type Options struct {
 	// Run runs dpkg-query and the compiler; nil: (*exec.Cmd).Run.
 	Run func(*exec.Cmd) error
 	// LookPath finds the compiler that [Tree.CompareCompiler] asks, as the build
-	// will; nil: exec.LookPath, in the caller's PATH.
+	// will; nil: in the PATH of every build, not in the caller's.
 	LookPath func(string) (string, error)
 	// AdminDir is the dpkg database that knows of the headers. "": that of the
 	// system, which is asked only if the root is the system's own modules

@@ -226,7 +226,7 @@ func TestForeignCompiler(t *testing.T) {
 		{"clang", "amd64", "CONFIG_ARM64=y\n" + clang, "", "clang clang []"},
 		{"fixed compiler", "amd64", "CONFIG_ARM64=y\n" + fmt.Sprintf(gcc, "gcc-12"), "CC = gcc-12\n", `$D: the compiler becomes "gcc-12", which is not one for arm64 on amd64`},
 		{"of a third", "amd64", "CONFIG_ARM64=y\n" + fmt.Sprintf(gcc, "riscv64-linux-gnu-gcc-12"), "", `$D: the compiler becomes "riscv64-linux-gnu-gcc-12", which is not one for arm64 on amd64`},
-		{"own compiler", "amd64", "CONFIG_ARM64=y\n" + fmt.Sprintf(gcc, "/opt/arm-gcc"), "", "/opt/arm-gcc  []"},
+		{"own compiler", "amd64", "CONFIG_ARM64=y\n" + fmt.Sprintf(gcc, "/opt/arm-gcc"), "", `/opt/arm-gcc  [$D: "/opt/arm-gcc", which modules are to be compiled with, is no name of gcc or clang: its version is not asked for]`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			changes := files{"SRC/.config": tt.config}
