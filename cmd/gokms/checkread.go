@@ -202,7 +202,7 @@ func (v *checker) parse(m *module, data []byte) (_ []byte, err error) {
 func (v *checker) readSignature(m *module, data []byte) {
 	content, der, err := kmod.SplitSignature(data)
 	if err == nil && der != nil {
-		m.signature, err = kmod.ParsePKCS7(bytes.Clone(der)) // parts of it are kept, the module is not
+		m.signature, err = kmod.ParsePKCS7(der)
 	}
 	if m.unread = err; m.signature == nil {
 		return

@@ -132,7 +132,8 @@ type issuerAndSerial struct {
 	Serial *big.Int
 }
 
-// ParsePKCS7 reads a detached signature, in DER.
+// ParsePKCS7 reads a detached signature, in DER. It keeps nothing of der, which
+// may be the end of a large module.
 func ParsePKCS7(der []byte) (*PKCS7, error) {
 	s, err := parseSignedData(der)
 	if err != nil {
@@ -213,7 +214,7 @@ func (s *signedData) pkcs7() (*PKCS7, error) {
 func (p *PKCS7) identify(i signerInfo) error {
 	switch {
 	case i.Version == 3 && i.ID.Class == asn1.ClassContextSpecific && i.ID.Tag == 0 && !i.ID.IsCompound && len(i.ID.Bytes) > 0:
-		p.KeyID = i.ID.Bytes
+		p.KeyID = bytes.Clone(i.ID.Bytes)
 		return nil
 	case i.Version != 1:
 		return fmt.Errorf("signer of version %d is named in an unknown way", i.Version)
@@ -231,7 +232,7 @@ func (p *PKCS7) identify(i signerInfo) error {
 	}
 	var name pkix.Name
 	name.FillFromRDNSequence(&names)
-	p.Issuer, p.Serial, p.rawIssuer = name.CommonName, by.Serial, by.Issuer.FullBytes
+	p.Issuer, p.Serial, p.rawIssuer = name.CommonName, by.Serial, bytes.Clone(by.Issuer.FullBytes)
 	return nil
 }
 

@@ -36,6 +36,10 @@ func TestPKCS7(t *testing.T) {
 			if p.Hash != h.name || p.Issuer != key.cert.Subject.CommonName || p.Serial.Cmp(key.cert.SerialNumber) != 0 {
 				t.Errorf("%s: %+v; want hash %s, issuer %q, serial %v", name, p, h.name, key.cert.Subject.CommonName, key.cert.SerialNumber)
 			}
+			clear(der)
+			if err := p.Verify(someModule, key.cert); err != nil {
+				t.Errorf("%s, %s: Verify() needs what was parsed: %v", name, h.name, err)
+			}
 			if p.Verify([]byte("other bytes"), key.cert) == nil {
 				t.Errorf("%s, %s: Verify() of other bytes = nil", name, h.name)
 			}
@@ -166,7 +170,9 @@ func TestParsePKCS7Odd(t *testing.T) {
 			s.Signers[0].ID = asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, Bytes: []byte(id)}
 		})
 	}
-	p, err := VerifyDetached(someModule, byID(string(key.cert.SubjectKeyId)), key.cert, "sha256")
+	named := byID(string(key.cert.SubjectKeyId))
+	p, err := VerifyDetached(someModule, named, key.cert, "sha256")
+	clear(named) // which is not kept
 	if err != nil || p.Serial != nil || !strings.HasPrefix(p.Key(), "74:68:65:20:6B:65:79") {
 		t.Errorf("by key identifier: %+v, %v", p, err)
 	}

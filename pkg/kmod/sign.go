@@ -29,14 +29,22 @@ func (PIN) GoString() string { return `"(secret)"` }
 // MarshalText is what JSON shows.
 func (PIN) MarshalText() ([]byte, error) { return []byte("(secret)"), nil }
 
-// ReadPIN reads the one line of a file.
+// maxPIN is the most bytes of a PIN or passphrase: OpenSSL takes 1,023.
+const maxPIN = 1000
+
+// ReadPIN reads the one line of a file, which may be a pipe.
 func ReadPIN(path string) (PIN, error) {
-	data, err := os.ReadFile(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxPIN+int64(len("\r\n"))+1))
 	if err != nil {
 		return "", err
 	}
 	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
-	if text == "" || len(text) > 1000 || strings.ContainsAny(text, "\r\n\x00") {
+	if text == "" || len(text) > maxPIN || strings.ContainsAny(text, "\r\n\x00") {
 		return "", fmt.Errorf("%s: want one line with the PIN or passphrase", path)
 	}
 	return PIN(text), nil
@@ -46,7 +54,8 @@ func ReadPIN(path string) (PIN, error) {
 // read.
 type Signer struct {
 	// SignFile is the scripts/sign-file of the kernel's headers, which signs
-	// with keys in files.
+	// with keys in files. It runs with the key in reach. "": openssl(1) signs
+	// with them, and makes the same bytes.
 	SignFile string
 	// Hash is CONFIG_MODULE_SIG_HASH, without quotes.
 	Hash string
@@ -114,11 +123,7 @@ func (s *Signer) check() error {
 		return err
 	}
 	if s.inToken() {
-		if strings.Contains(s.Key, "pin-value=") {
-			return &KeyError{Reason: "the pkcs11: URI of the key holds a pin-value, which every user could read",
-				Cure: "set KBUILD_SIGN_PIN, or name a file that holds the PIN"}
-		}
-		return nil
+		return CheckKeyURI(s.Key)
 	}
 	f, err := os.Open(s.Key)
 	if err != nil {
@@ -127,6 +132,9 @@ func (s *Signer) check() error {
 	if err := f.Close(); err != nil {
 		return err
 	}
+	if s.SignFile == "" {
+		return nil
+	}
 	if _, err := os.Stat(s.SignFile); err != nil {
 		return &KeyError{Reason: s.SignFile + " is not there, which signs modules", Err: err,
 			Cure: "install the package linux-kbuild-... that the kernel's header package depends on"}
@@ -134,7 +142,19 @@ func (s *Signer) check() error {
 	return nil
 }
 
-func (s *Signer) inToken() bool { return strings.HasPrefix(s.Key, "pkcs11:") }
+// CheckKeyURI refuses the pkcs11: URI of a key that holds the PIN. Names of
+// files pass.
+func CheckKeyURI(key string) error {
+	if inToken(key) && strings.Contains(key, "pin-value=") {
+		return &KeyError{Reason: "the pkcs11: URI of the key holds a pin-value, which every user could read",
+			Cure: "set KBUILD_SIGN_PIN, or name a file that holds the PIN"}
+	}
+	return nil
+}
+
+func inToken(key string) bool { return strings.HasPrefix(key, "pkcs11:") }
+
+func (s *Signer) inToken() bool { return inToken(s.Key) }
 
 // ValidityError says that a certificate is not valid at a time. The kernel
 // does not ask.
@@ -233,8 +253,8 @@ func replace(from, path string) error {
 
 // sign writes the signed module to out.
 func (o *Options) sign(ctx context.Context, path, out string, s *Signer) error {
-	if s.inToken() {
-		return o.signInToken(ctx, path, out, s)
+	if s.inToken() || s.SignFile == "" {
+		return o.signWithOpenSSL(ctx, path, out, s)
 	}
 	signFile, err := filepath.Abs(s.SignFile)
 	if err != nil {
@@ -248,12 +268,17 @@ func (o *Options) sign(ctx context.Context, path, out string, s *Signer) error {
 		s.Hash, operand(s.Key), operand(s.Certificate), operand(path), operand(out))
 }
 
-// signInToken has openssl(1) make the bytes that sign-file would.
-func (o *Options) signInToken(ctx context.Context, path, out string, s *Signer) error {
+// signWithOpenSSL has openssl(1) make the bytes that sign-file would.
+func (o *Options) signWithOpenSSL(ctx context.Context, path, out string, s *Signer) error {
 	detached := out + ".p7s"
 	args := []string{
 		"cms", "-sign", "-binary", "-noattr", "-nocerts", "-md", s.Hash, "-in", operand(path), "-signer", operand(s.Certificate),
-		"-engine", "pkcs11", "-keyform", "engine", "-inkey", s.Key, "-outform", "DER", "-out", detached,
+		"-outform", "DER", "-out", operand(detached),
+	}
+	if s.inToken() {
+		args = append(args, "-engine", "pkcs11", "-keyform", "engine", "-inkey", s.Key)
+	} else {
+		args = append(args, "-inkey", operand(s.Key))
 	}
 	if s.PIN != "" {
 		args = append(args, "-passin", "env:KBUILD_SIGN_PIN")
