@@ -72,6 +72,9 @@ func newSigning(c *ucli.Context, env *cli.Env, abs func(string) string) (*cell.S
 		}
 		return nil, errors.Join(errs...)
 	}
+	if err := kmod.CheckKeyURI(key); err != nil {
+		return nil, fmt.Errorf("--sign-key: %w", err)
+	}
 	if cert == "" {
 		return nil, errors.New("--sign-key wants the key's certificate: --sign-cert is missing")
 	}

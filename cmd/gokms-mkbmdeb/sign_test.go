@@ -118,6 +118,8 @@ func TestModuleOptions(t *testing.T) {
 		{"no key", nil, []string{"--sign-cert=c", "--sign-pin-file=p", "--require-signed"}, moduleOptions{},
 			"--sign-cert wants a key: --sign-key is missing\n--sign-pin-file wants a key: --sign-key is missing\n--require-signed wants a key: --sign-key is missing"},
 		{"no certificate", nil, []string{"--sign-key=k"}, moduleOptions{}, "--sign-key wants the key's certificate: --sign-cert is missing"},
+		{"PIN in the URI", nil, []string{"--sign-key=pkcs11:token=t?pin-value=1234", "--sign-cert=c"}, moduleOptions{},
+			"--sign-key: the pkcs11: URI of the key holds a pin-value, which every user could read"},
 		{"no PIN file", nil, []string{"--sign-key=k", "--sign-cert=c", "--sign-pin-file=/gone"}, moduleOptions{},
 			"--sign-pin-file: open /gone: no such file or directory"},
 	} {

@@ -103,7 +103,7 @@ func TestAddModules(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v; want %d", tt.name, len(data), err, p.Modules[0].Size)
 		}
 		v := p.record.Verified
-		if diff := cmp.Diff(&VerifiedRecord{Checks: kmod.Checks()}, v); diff != "" {
+		if diff := cmp.Diff(&VerifiedRecord{Checks: kmod.Checks(), Partial: []string{"override"}}, v); diff != "" {
 			t.Errorf("%s: verified (-want +got):\n%s", tt.name, diff)
 		}
 	}
@@ -213,6 +213,17 @@ func TestSignFile(t *testing.T) {
 	}
 	if got := strings.Join(libraryPath(k), " "); got != "LD_LIBRARY_PATH=/c/b" {
 		t.Errorf("libraryPath() = %q", got)
+	}
+	// Only programs of the machine and its archive get the key.
+	for origin, want := range map[target.Origin]string{
+		target.Installed: file + " LD_LIBRARY_PATH=/c/b A=b", target.Archive: file + " LD_LIBRARY_PATH=/c/b A=b",
+		target.Cached: file + " LD_LIBRARY_PATH=/c/b A=b", target.Given: " A=b",
+	} {
+		k.Origin = origin
+		s := (&Signing{Key: "k", Env: []string{"A=b"}}).signer(k)
+		if got := s.SignFile + " " + strings.Join(s.Env, " "); got != want {
+			t.Errorf("signer() for headers that are %s = %s; want %s", origin, got, want)
+		}
 	}
 }
 

@@ -66,11 +66,18 @@ func (c *Cell) planSigning(ctx context.Context) error {
 	return nil
 }
 
+// signer uses the kernel's own sign-file where that comes from the machine or
+// its archive. Headers that were given may be anybody's: their program must not
+// run with the key in reach.
 func (s *Signing) signer(k *target.Kernel) *kmod.Signer {
-	return &kmod.Signer{
-		SignFile: signFile(k), Hash: k.Config.Text("CONFIG_MODULE_SIG_HASH"),
-		Key: s.Key, Certificate: s.Certificate, PIN: s.PIN, Env: append(libraryPath(k), s.Env...),
+	signer := &kmod.Signer{
+		Hash: k.Config.Text("CONFIG_MODULE_SIG_HASH"),
+		Key:  s.Key, Certificate: s.Certificate, PIN: s.PIN, Env: s.Env,
 	}
+	if k.Origin != target.Given {
+		signer.SignFile, signer.Env = signFile(k), append(libraryPath(k), s.Env...)
+	}
+	return signer
 }
 
 // try checks a signer, once for all sources and kernels that have the same.
