@@ -16,10 +16,10 @@ import (
 // contest is who the package's modules meet on the machines that it is for, as
 // far as can be known here.
 type contest struct {
-	config *depmod.Config
-	tree   *depmod.Tree
-	files  []string        // the package's
-	guess  map[string]bool // modules that the kernel may have, too
+	config  *depmod.Config
+	tree    *depmod.Tree
+	files   []string        // the package's
+	guessed map[string]bool // files that the kernel may have
 }
 
 // planDepmod finds out whether depmod will take the package's modules. Lines
@@ -31,44 +31,50 @@ func (c *Cell) planDepmod(p *bmdeb.Package) error {
 	if len(losing) == 0 {
 		return nil
 	}
+	text, err := meet.config.Needed(meet.tree, "/"+p.DepmodConfPath(), meet.files...)
 	if c.opts.DepmodOverride || c.opts.Coexist {
-		text, err := meet.config.Needed(meet.tree, "/"+p.DepmodConfPath(), meet.files...)
-		if err == nil {
-			p.DepmodConf = []byte(text)
-			return nil
+		if err != nil {
+			return fmt.Errorf("%s: %s: %w", c.Title(), c.opts.depmodOption(), err)
 		}
-		if c.opts.DepmodOverride {
-			return fmt.Errorf("%s: --depmod-override: %w", c.Title(), err)
-		}
+		p.DepmodConf = []byte(text)
+		return nil
+	}
+	cure := ""
+	if err == nil {
+		cure = "--depmod-override ships a line for depmod that makes it win"
 	}
 	for _, e := range losing {
-		c.Warnings = append(c.Warnings, c.lost(e, meet.guess[depmod.ModuleName(e.File)]))
+		c.Warnings = append(c.Warnings, &source.Error{Err: c.lost(e, meet), Cure: cure})
 	}
 	return nil
 }
 
+// depmodOption is the option by which a package ships lines for depmod.
+func (o *Options) depmodOption() string {
+	if o.DepmodOverride {
+		return "--depmod-override"
+	}
+	return "--coexist"
+}
+
 // lost is the warning about one module.
-func (c *Cell) lost(e *depmod.LosesError, guess bool) error {
+func (c *Cell) lost(e *depmod.LosesError, meet *contest) error {
 	verb, condition := "will", ""
 	if e.Decision.Ambiguous() {
 		verb = "may"
 	}
-	if guess {
+	if slices.ContainsFunc(e.Decision.Winners, func(file string) bool { return meet.guessed[file] }) {
 		condition = " if the kernel has one of that name"
 	}
-	err := fmt.Errorf("%s: depmod %s not take the package's module%s: %s",
+	return fmt.Errorf("%s: depmod %s not take the package's module%s: %s",
 		c.Title(), verb, condition, strings.ReplaceAll(e.Error(), "\n", "; "))
-	if c.opts.Coexist {
-		return err
-	}
-	return &source.Error{Err: err, Cure: "--depmod-override ships a line for depmod that makes it win"}
 }
 
 // contest lists the files: the package's; the kernel's own of the same names,
 // where its modules.order is beside the headers, else as if it had them; and
 // those of dkms, if both are to be there.
 func (c *Cell) contest(p *bmdeb.Package) *contest {
-	m := &contest{config: c.opts.Depmod, tree: depmod.NewTree(p.Kernel.Release), guess: map[string]bool{}}
+	m := &contest{config: c.opts.Depmod, tree: depmod.NewTree(p.Kernel.Release), guessed: map[string]bool{}}
 	if m.config == nil {
 		m.config = depmod.New()
 	}
@@ -82,8 +88,9 @@ func (c *Cell) contest(p *bmdeb.Package) *contest {
 		own, name := path.Join(dir, module.DestName+".ko"), depmod.ModuleName(module.DestName)
 		m.files = append(m.files, own)
 		if inTree == nil {
-			m.guess[name] = true
-			m.tree.Files = append(m.tree.Files, "kernel/"+module.DestName+".ko")
+			file := "kernel/" + module.DestName + ".ko"
+			m.guessed[file] = true
+			m.tree.Files = append(m.tree.Files, file)
 		} else if file, _, ok := inTree(name); ok {
 			m.tree.Files = append(m.tree.Files, file)
 		}

@@ -64,9 +64,12 @@ type ModuleRecord struct {
 
 // VerifiedRecord is what the modules were checked for, see [kmod.Checks].
 type VerifiedRecord struct {
-	Checks  []string       `json:"checks"`
-	Skipped []string       `json:"skipped,omitempty"` // by --no-verify
-	Errors  []kmod.Finding `json:"errors,omitempty"`  // for which nothing was published
+	Checks  []string `json:"checks"`
+	Skipped []string `json:"skipped,omitempty"` // by --no-verify
+	// Partial are those of Checks that saw a part only: without the kernel's
+	// modules.order, override knows of the modules that export symbols.
+	Partial []string       `json:"partial,omitempty"`
+	Errors  []kmod.Finding `json:"errors,omitempty"` // for which nothing was published
 	Notes   []kmod.Finding `json:"notes,omitempty"`
 }
 

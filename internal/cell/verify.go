@@ -52,6 +52,9 @@ func (c *Cell) verify(r *Result, modules []*module) error {
 	}
 	findings := v.Check(files)
 	r.verified(findings, c.opts.NoVerify)
+	if k.InTree == nil && !slices.Contains(c.opts.NoVerify, "override") {
+		r.Verified.Partial = []string{"override"}
+	}
 	if errs := kmod.Errors(findings); len(errs) > 0 {
 		return &VerifyError{errs}
 	}
