@@ -36,6 +36,17 @@
 // given to nobody. Where the caller is an ordinary user, nobody is that user in
 // a user namespace.
 //
+// # What they may call
+//
+// A filter of system calls (seccomp(2)) takes away what a build never needs and
+// an attack may: keys (a user's keyring would outlive the command), new user
+// namespaces and those of others, bpf, perf_event_open, userfaultfd, io_uring,
+// kexec, open_by_handle_at, and sockets to the machine's hypervisor (vsock, which
+// no network namespace bounds). It holds for the 32-bit programs of amd64 and
+// arm64 as well; programs of any other ABI than these cannot run. On i386 and
+// s390x, where socket may be called by way of socketcall, the filter does not see
+// vsock. It adds to a filter that a container has.
+//
 // # How they end
 //
 // A command ends with all that it has started, when its first process ends,

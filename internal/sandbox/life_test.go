@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gokms/gokms/internal/testkit"
 )
 
 // forever starts processes that do not end by themselves, in a session of
@@ -137,9 +139,7 @@ func TestOrdinaryUser(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			argv := append(tt.argv, readableCopy(t), "-test.run", "^Test[^OC]|TestCompilers|TestCallerDies")
-			if _, err := exec.LookPath(argv[0]); err != nil {
-				t.Skip("missing: ", argv[0])
-			}
+			testkit.Tools(t, argv[0])
 			cmd := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
 			cmd.Env, cmd.Dir = append(os.Environ(), "TMPDIR=/tmp"), "/"
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: tt.user}

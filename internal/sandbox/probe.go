@@ -129,6 +129,7 @@ var denied = []string{
 // causes are looked at in order.
 var causes = []cause{
 	{[]string{"Unknown option"}, nil, "this bubblewrap is too old", "install bubblewrap 0.7 or later"},
+	{[]string{"PR_SET_SECCOMP"}, nil, "the kernel or the container takes no filter of system calls", "use a kernel with CONFIG_SECCOMP_FILTER"},
 	{[]string{"/proc"}, noProc, "/proc is not mounted, as in a plain chroot", ""},
 	{denied, plainChroot, "this is a plain chroot, where namespaces cannot be made", ""},
 	{

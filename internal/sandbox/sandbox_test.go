@@ -20,8 +20,13 @@ import (
 	"github.com/gokms/gokms/internal/testkit"
 )
 
-// TestMain is also the caller that TestCallerDies kills.
+// TestMain is also the caller that TestCallerDies kills, and starts what
+// TestFiltered runs.
 func TestMain(m *testing.M) {
+	if os.Getenv("GOKMS_TEST_FILTERED") == "1" {
+		fmt.Println(becomeFiltered())
+		os.Exit(1)
+	}
 	if dir := os.Getenv("GOKMS_TEST_CALLER"); dir != "" {
 		fmt.Println(runForever(dir, os.Getenv("GOKMS_TEST_MARK")))
 		os.Exit(1)

@@ -49,10 +49,11 @@ type wrapped struct {
 	status  *os.File // of bubblewrap, to be read
 	report  *os.File // its other end
 	options *os.File
+	filter  *os.File // of system calls
 }
 
 func (w *wrapped) close() {
-	for _, f := range []*os.File{w.status, w.report, w.options} {
+	for _, f := range []*os.File{w.status, w.report, w.options, w.filter} {
 		_ = f.Close() // nil, or nothing was written to wait for
 	}
 }
@@ -65,17 +66,20 @@ func (w *wrapped) wrap() error {
 		return err
 	}
 	w.dir = cmp.Or(cmd.Dir, "/")
-	if w.options, err = memfile(s.options(w.dir)); err != nil {
+	if w.options, err = argumentFile(s.options(w.dir)); err != nil {
+		return err
+	}
+	if w.filter, err = filterFile(); err != nil {
 		return err
 	}
 	if w.status, w.report, err = os.Pipe(); err != nil {
 		return err
 	}
-	if cmd.ExtraFiles, err = onlyFiles(w.options, w.report); err != nil {
+	if cmd.ExtraFiles, err = onlyFiles(w.options, w.report, w.filter); err != nil {
 		return err
 	}
 	w.marker = "GOKMS_SANDBOX=" + rand.Text()
-	argv = append([]string{s.tools.bwrap, "--args", "3", "--json-status-fd", "4", "--"}, argv...)
+	argv = append([]string{s.tools.bwrap, "--args", "3", "--json-status-fd", "4", "--seccomp", "5", "--"}, argv...)
 	if s.user == superuser || s.nested() {
 		argv = append(s.withProc(), argv...)
 	}
@@ -141,19 +145,24 @@ func (s *Sandbox) innerArgv(cmd *exec.Cmd, args []string) ([]string, error) {
 	return append(append(argv, cmd.Path), args...), nil
 }
 
-// memfile makes a file in memory of arguments, as --args wants it.
-func memfile(args []string) (*os.File, error) {
+// argumentFile makes a file in memory of arguments, as --args wants it.
+func argumentFile(args []string) (*os.File, error) {
 	for _, a := range args {
 		if strings.ContainsRune(a, 0) {
 			return nil, fmt.Errorf("argument %q: zero byte", a)
 		}
 	}
-	fd, err := unix.MemfdCreate("bwrap-args", unix.MFD_CLOEXEC)
+	return memfile("bwrap-args", []byte(strings.Join(args, "\x00")+"\x00"))
+}
+
+// memfile makes a file in memory, to be read from its start.
+func memfile(name string, text []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("memfd_create: %w", err)
 	}
-	f := os.NewFile(uintptr(fd), "bwrap-args")
-	_, err = f.WriteString(strings.Join(args, "\x00") + "\x00")
+	f := os.NewFile(uintptr(fd), name)
+	_, err = f.Write(text)
 	if err == nil {
 		_, err = f.Seek(0, io.SeekStart)
 	}
