@@ -182,13 +182,14 @@ func (f *Finder) unpackedRoot(root string) ([]*Kernel, error) {
 
 // sourceTrees opens the trees in root/usr/src.
 func sourceTrees(root string, o *kernel.Options) ([]*kernel.Tree, error) {
-	dirs, err := filepath.Glob(filepath.Join(quoteGlob(root), "usr/src", headersPrefix+"*"))
+	src, names, err := listBelow(root, "/usr/src")
 	if err != nil {
 		return nil, err
 	}
 	var trees []*kernel.Tree
-	for _, dir := range dirs {
-		if !isTree(dir) {
+	for _, name := range names {
+		dir := filepath.Join(src, name)
+		if !strings.HasPrefix(name, headersPrefix) || !isTree(dir) {
 			continue // what several flavours share
 		}
 		t, err := kernel.OpenDir(dir, o)

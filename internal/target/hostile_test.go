@@ -4,10 +4,13 @@ package target
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/gokms/gokms/internal/archive"
 	"github.com/gokms/gokms/internal/record"
@@ -124,5 +127,82 @@ func TestHostileCompiler(t *testing.T) {
 		if got := strings.Join(ran, ", "); err != nil || got != tt.ran || r.Compiler.Command != tt.command {
 			t.Errorf("CC = %s: runs %q, records %q, %v; want %q", tt.command, got, r.Compiler.Command, err, tt.ran)
 		}
+	}
+}
+
+// TestHostilePackage has links in an unpacked package that lead out of it: to
+// the machine that unpacked it they are what they are to the build, paths below
+// the package. HOME holds .ssh, and what would be taken for headers.
+func TestHostilePackage(t *testing.T) {
+	const release = "6.1.0-7-amd64"
+	for _, tt := range []struct{ name, file, target string }{
+		{"usr/src", "usr/src", "HOME"},
+		{"usr/src, relative", "usr/src", "../../HOME"},
+		{"usr", "usr", "HOME/usr"},
+		{"modules", "lib/modules", "HOME"},
+		{"one release", "lib/modules/6.1.0-8-amd64", "HOME/.ssh"},
+		{"one release, relative", "lib/modules/6.1.0-8-amd64", "../../../HOME/.ssh"},
+		{"usr/lib", "usr/lib", "HOME"},
+		{"kbuild", "usr/lib/linux-kbuild-6.1", "HOME/.ssh"},
+		{"kbuild, relative", "usr/lib/linux-kbuild-6.1", "../../../HOME/.ssh"},
+		{"libraries", "usr/lib/x86_64-linux-gnu", "HOME"},
+		{"a loop", "usr/src", "src"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			home, root := filepath.Join(dir, "home"), filepath.Join(dir, "root")
+			for _, file := range []string{".ssh/id", "linux-x/id", "usr/src/x/id", "6.1.0-8-amd64/id", "libx.so.1", "x86_64-linux-gnu/libx.so.1"} {
+				write(t, filepath.Join(home, file), "")
+			}
+			if err := os.Mkdir(root, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasPrefix(tt.file, "usr") {
+				flavour(t, root, release)
+			}
+			if err := os.RemoveAll(filepath.Join(root, tt.file)); err != nil {
+				t.Fatal(err)
+			}
+			target := strings.Replace(tt.target, "../HOME", "../home", 1)
+			link(t, strings.Replace(target, "HOME", home, 1), filepath.Join(root, tt.file))
+
+			var l layout
+			err := l.packageRoot(root)
+			f := &Finder{HostRoot: t.TempDir()}
+			k := &Kernel{Packages: []archive.Package{{Name: "lib", Root: root}}}
+			_, libErr := f.addLibraries(k, &archive.Package{Name: "linux-kbuild-6.1", Depends: "lib"})
+			if loop := tt.name == "a loop"; loop != (err != nil) || libErr != nil {
+				t.Errorf("errors %v, %v", err, libErr)
+			}
+			for _, m := range append(l.mounts, k.Mounts...) {
+				if real, err := filepath.EvalSymlinks(m.Host); err != nil || !strings.HasPrefix(real, root+"/") {
+					t.Errorf("%s is mounted at %s, %v", m.Host, m.Path, err)
+				}
+			}
+		})
+	}
+}
+
+// TestLinkedPackage has links that lead to other files of the package, as on a
+// system with /usr merged.
+func TestLinkedPackage(t *testing.T) {
+	root := t.TempDir()
+	flavour(t, filepath.Join(root, "usr"), "6.1.0-7-amd64")
+	for from, to := range map[string]string{"usr/src": "/usr/usr/src", "lib": "usr/lib", "usr/lib/linux-kbuild-6.1": "../../srv/kbuild", "usr/lib/linux-gone": "/gone"} {
+		link(t, to, filepath.Join(root, from))
+	}
+	write(t, filepath.Join(root, "srv/kbuild/scripts/modpost"), "")
+	var l layout
+	if err := l.packageRoot(root); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"/usr/src/linux-headers-6.1.0-7-amd64 = ROOT/usr/usr/src/linux-headers-6.1.0-7-amd64",
+		"/usr/lib/linux-kbuild-6.1 = ROOT/srv/kbuild",
+		"/lib/modules/6.1.0-7-amd64/build -> /usr/src/linux-headers-6.1.0-7-amd64",
+		"/lib/modules/6.1.0-7-amd64/source -> /usr/src/linux-headers-common",
+	}
+	if diff := cmp.Diff(want, places(&Kernel{Mounts: l.mounts, Links: l.links}, root, "ROOT")); diff != "" {
+		t.Errorf("places (-want +got):\n%s", diff)
 	}
 }

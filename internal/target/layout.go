@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/gokms/gokms/internal/sandbox"
 	"github.com/gokms/gokms/pkg/kernel"
@@ -51,26 +52,71 @@ func (l *layout) first(path string) bool {
 // packageRoot shows what an unpacked package, or several, hold of headers: the
 // entries of /usr/src, of /lib/modules/RELEASE, and the programs of kbuild.
 func (l *layout) packageRoot(root string) error {
-	for _, dir := range []string{"usr/src", "lib/modules/*", "usr/lib/modules/*"} {
-		entries, err := filepath.Glob(filepath.Join(quoteGlob(root), dir, "*"))
+	if err := l.entries(root, "/usr/src", "/usr/src"); err != nil {
+		return err
+	}
+	for _, dir := range []string{modules, "/usr" + modules} {
+		_, releases, err := listBelow(root, dir)
 		if err != nil {
 			return err
 		}
-		for _, entry := range entries {
-			place := strings.TrimPrefix(entry[len(root):], "/usr")
-			if dir == "usr/src" {
-				place = entry[len(root):]
-			}
-			if err := l.entry(entry, place); err != nil {
+		for _, r := range releases {
+			if err := l.entries(root, filepath.Join(dir, r), filepath.Join(modules, r)); err != nil {
 				return err
 			}
 		}
 	}
-	kbuild, err := filepath.Glob(filepath.Join(quoteGlob(root), "usr/lib/linux-*"))
-	for _, dir := range kbuild {
-		l.mount(dir, dir[len(root):])
+	_, names, err := listBelow(root, "/usr/lib")
+	if err != nil {
+		return err
 	}
-	return err
+	for _, name := range names {
+		place := filepath.Join("/usr/lib", name)
+		if !strings.HasPrefix(name, "linux-") {
+			continue
+		}
+		dir, err := kernel.ResolveBelow(root, place)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a dangling link
+		}
+		if err != nil {
+			return err
+		}
+		l.mount(dir, place)
+	}
+	return nil
+}
+
+// entries shows those of a directory of an unpacked package at place.
+func (l *layout) entries(root, dir, place string) error {
+	host, names, err := listBelow(root, dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := l.entry(filepath.Join(host, name), filepath.Join(place, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listBelow lists a directory of what is unpacked below root, and says where on
+// the host it is. Its links are those of a package: they lead to other files
+// below root, never to the machine's own. No directory has no entries.
+func listBelow(root, dir string) (host string, names []string, err error) {
+	host, err = kernel.ResolveBelow(root, dir)
+	if err == nil {
+		var entries []fs.DirEntry
+		entries, err = os.ReadDir(host)
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return "", nil, nil
+	}
+	return host, names, err
 }
 
 // build makes the tree that is shown already that of its release, if no link

@@ -88,16 +88,16 @@ func (f *Finder) addLibraries(k *Kernel, p *archive.Package) ([]string, error) {
 			return nil, err
 		}
 		for _, dir := range dirs {
-			lacks, err := f.lacks(lib.Root, dir)
+			host, names, err := listBelow(lib.Root, dir)
 			if err != nil {
 				return nil, err
 			}
-			if !lacks {
+			if !f.lacks(dir, names) {
 				continue
 			}
-			place := filepath.Join(own, "lib", lib.Name, strings.TrimPrefix(dir, lib.Root))
+			place := filepath.Join(own, "lib", lib.Name, dir)
 			places = append(places, place)
-			m := sandbox.Mount{Host: dir, Path: place}
+			m := sandbox.Mount{Host: host, Path: place}
 			if !slices.Contains(k.Mounts, m) {
 				k.Mounts = append(k.Mounts, m)
 			}
@@ -130,41 +130,41 @@ func dependencies(p *archive.Package, all []archive.Package) []archive.Package {
 	return found
 }
 
-// libraryDirs are the directories of an unpacked package where the loader
-// looks for libraries.
+// libraryDirs are the directories of what is unpacked below root where the
+// loader looks for libraries.
 func libraryDirs(root string) ([]string, error) {
 	var dirs []string
-	for _, pattern := range []string{"lib/*-linux-*", "usr/lib/*-linux-*", "lib", "usr/lib"} {
-		found, err := filepath.Glob(filepath.Join(quoteGlob(root), pattern))
+	for _, top := range []string{"/lib", "/usr/lib"} {
+		_, names, err := listBelow(root, top)
 		if err != nil {
 			return nil, err
 		}
-		dirs = append(dirs, found...)
+		for _, name := range names {
+			if strings.Contains(name, "-linux-") {
+				dirs = append(dirs, filepath.Join(top, name))
+			}
+		}
 	}
-	return dirs, nil
+	return append(dirs, "/lib", "/usr/lib"), nil
 }
 
 // sonameRE is the name by which programs ask for a library.
 var sonameRE = regexp.MustCompile(`\.so\.[0-9]+$`)
 
-// lacks says whether dir, of a package unpacked below root, holds a library
-// that is not on the host, whether that has /lib merged into /usr or not.
-func (f *Finder) lacks(root, dir string) (bool, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return false, err
-	}
-	place := strings.TrimPrefix(strings.TrimPrefix(dir, root), "/usr")
-	for _, e := range entries {
-		if !sonameRE.MatchString(e.Name()) {
+// lacks says whether a directory of a package holds a library that is not on
+// the host, whether that has /lib merged into /usr or not.
+func (f *Finder) lacks(dir string, names []string) bool {
+	dir = strings.TrimPrefix(dir, "/usr")
+	for _, name := range names {
+		if !sonameRE.MatchString(name) {
 			continue
 		}
 		if !slices.ContainsFunc([]string{"", "usr"}, func(top string) bool {
-			_, err := os.Stat(filepath.Join(f.hostRoot(), top, place, e.Name()))
+			_, err := os.Stat(filepath.Join(f.hostRoot(), top, dir, name))
 			return err == nil
 		}) {
-			return true, nil
+			return true
 		}
 	}
-	return false, nil
+	return false
 }

@@ -146,6 +146,16 @@ func (s sysroot) modulesRoot(root, release string) string {
 	return root
 }
 
+// ResolveBelow follows the links of path below dir, as a process would whose
+// root dir is, and returns where that is on the host: below dir, without links.
+func ResolveBelow(dir, path string) (string, error) {
+	s, err := openSysroot(dir)
+	if err != nil {
+		return "", err
+	}
+	return s.resolve(filepath.Join("/", string(s), filepath.Join("/", path)))
+}
+
 // ListBelow returns the releases that have headers in packages unpacked below
 // dir, in the order of [List]: in its lib/modules and usr/lib/modules, absolute
 // links resolved below dir.

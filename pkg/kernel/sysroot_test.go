@@ -271,3 +271,19 @@ func TestProgramsSeeNothingOfUs(t *testing.T) {
 		t.Errorf("dpkg-query is %s; want %s", seen[2], found)
 	}
 }
+
+func TestResolveBelow(t *testing.T) {
+	dir := files{"a/b/f": "", "in": "-> /a/b", "out": "-> /etc/passwd", "up": "-> ../../../a", "loop": "-> loop"}.make(t)
+	for _, tt := range []struct{ path, want string }{
+		{"in/f", "$D/a/b/f"}, {"/in", "$D/a/b"}, {"up/b", "$D/a/b"}, {"../../a", "$D/a"}, {"/", "$D"},
+		{"out", "lstat $D/etc: no such file or directory"}, {"loop", "resolve $D/loop: too many levels of symbolic links"},
+	} {
+		got, err := ResolveBelow(dir, tt.path)
+		if err != nil {
+			got = err.Error()
+		}
+		if got = strings.ReplaceAll(got, dir, "$D"); got != tt.want {
+			t.Errorf("ResolveBelow(%s) = %s; want %s", tt.path, got, tt.want)
+		}
+	}
+}
