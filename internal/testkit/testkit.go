@@ -18,7 +18,7 @@ func Tools(t testing.TB, names ...string) {
 	t.Helper()
 	for _, name := range names {
 		if _, err := exec.LookPath(name); err != nil {
-			missing(t, "program "+name)
+			Missing(t, "program "+name)
 		}
 	}
 }
@@ -36,7 +36,7 @@ func Corpus(t testing.TB) []string {
 		t.Fatal(err)
 	}
 	if len(debs) == 0 {
-		missing(t, "corpus of -dkms packages (make corpus)")
+		Missing(t, "corpus of -dkms packages (make corpus)")
 	}
 	return debs
 }
@@ -49,7 +49,7 @@ func Kernels(t testing.TB) []string {
 		t.Fatal(err)
 	}
 	if len(dirs) == 0 {
-		missing(t, "kernel headers below /lib/modules")
+		Missing(t, "kernel headers below /lib/modules")
 	}
 	var kvers []string
 	for _, dir := range dirs {
@@ -64,7 +64,10 @@ func Root() string {
 	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
 }
 
-func missing(t testing.TB, what string) {
+// Missing ends the test for want of what `make test` installs or fetches: it is
+// skipped, or fails if GOKMS_REQUIRE=1. What depends on the machine, such as
+// being root, is for [testing.T.Skip].
+func Missing(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("GOKMS_REQUIRE") == "1" {
 		t.Fatalf("GOKMS_REQUIRE=1 and missing: %s", what)

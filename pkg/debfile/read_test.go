@@ -18,6 +18,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/gokms/gokms/internal/testkit"
 )
 
 // accepted are odd packages that dpkg takes, with what is in them.
@@ -185,9 +187,7 @@ func TestWalkStops(t *testing.T) {
 			if c == XZ {
 				o.Run, ro.Run = catRun, catRun // the pure ring has no xz(1)
 			} else if c == Gzip {
-				if _, err := exec.LookPath("gzip"); err != nil {
-					t.Skip("missing: program gzip")
-				}
+				testkit.Tools(t, "gzip")
 			}
 			p := testPackage(c)
 			p.Files = append(p.Files, text("a-big-file", strings.Repeat("0123456789abcdef", 1<<16)))

@@ -378,7 +378,7 @@ func describe(c *Config, tree *Tree) string {
 func TestOracleSystem(t *testing.T) {
 	testkit.Tools(t, "depmod", "ldd")
 	if os.Getuid() != 0 {
-		t.Skip("chroot(2) is for root")
+		t.Skip("not root: chroot(2) is not allowed")
 	}
 	root := t.TempDir()
 	installDepmod(t, root)
@@ -475,7 +475,7 @@ func TestOracleTies(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			shm, err := os.MkdirTemp("/dev/shm", "depmod")
 			if err != nil {
-				t.Skipf("no tmpfs: %v", err)
+				t.Skipf("missing: a tmpfs at /dev/shm: %v", err)
 			}
 			defer os.RemoveAll(shm)
 			conf := shm + "/x.conf"
