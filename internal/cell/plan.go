@@ -128,7 +128,7 @@ func Plan(ctx context.Context, src *source.Source, k *target.Kernel, o *Options)
 	if c.compression, err = kmod.ConfigCompression(k.Config.Text); err != nil {
 		return nil, fmt.Errorf("%s: %w", k.ConfigPath, err)
 	}
-	if err := errors.Join(c.check(), c.planSigning(ctx)); err != nil {
+	if err := errors.Join(c.checkClock(), c.check(), c.planSigning(ctx)); err != nil {
 		return nil, err
 	}
 	c.Package, err = c.pkg()
@@ -169,6 +169,21 @@ func clock(src *source.Source, o *Options) time.Time {
 		t = src.Debian.ChangelogDate
 	}
 	return t.UTC().Truncate(time.Second)
+}
+
+// LastSecond is the last, since 1970, that the files of a package can have: tar
+// has 11 octal digits for it, which end in the year 2242.
+const LastSecond = 1<<33 - 1
+
+// checkClock refuses a time that no package can hold.
+func (c *Cell) checkClock() error {
+	if s := c.clock.Unix(); s >= 0 && s <= LastSecond {
+		return nil
+	}
+	return &source.Error{
+		Err:  fmt.Errorf("%s: the time of the packages' files would be %s: want one from 1970 to 2242", c.Source.Shown, c.clock.Format(time.RFC3339)),
+		Cure: "set SOURCE_DATE_EPOCH to another one, in seconds since 1970",
+	}
 }
 
 // link makes src appear as NAME-VERSION in the source tree of the run.

@@ -17,7 +17,8 @@ import (
 )
 
 // publish writes the packages into the output directory: under temporary names
-// until all are whole, so that what is there stays if one cannot be written.
+// until all are whole, so that what is there stays if one cannot be written. Then
+// the log takes its place, and the packages take theirs.
 func (c *Cell) publish(p *packing) error {
 	deb, err := p.Deb()
 	if err != nil {
@@ -38,6 +39,9 @@ func (c *Cell) publish(p *packing) error {
 		return err
 	}
 	defer os.Remove(main.tmp)
+	if p.record.Log, err = c.publishLog(builtLog); err != nil {
+		return c.titled(err)
+	}
 	if err := c.reveal(p, debug, main); err != nil {
 		return errors.Join(err, p.record.unpublish())
 	}
@@ -115,11 +119,16 @@ const (
 	failedLog = ".failed.log"
 )
 
-func logSuffix(err error) string {
-	if err != nil {
-		return failedLog
+// failLog publishes the build log as that of a failure. One that was published
+// for the package goes.
+func (c *Cell) failLog(r *Result) error {
+	var errs []error
+	if r.Log != "" {
+		errs = append(errs, os.Remove(r.Log))
 	}
-	return builtLog
+	var err error
+	r.Log, err = c.publishLog(failedLog)
+	return errors.Join(append(errs, err)...)
 }
 
 // publishLog copies the build log, and removes that of an earlier failure. No
@@ -134,7 +143,7 @@ func (c *Cell) publishLog(suffix string) (string, error) {
 	}
 	stem := filepath.Join(cmp.Or(c.opts.LogDir, c.opts.Output), c.stem())
 	if suffix == builtLog {
-		if err := os.Remove(stem + failedLog); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := removeIfThere(stem + failedLog); err != nil {
 			return "", err
 		}
 	}

@@ -43,10 +43,10 @@ func (c *Cell) Run(ctx context.Context) *Result {
 }
 
 // complete publishes the record. A package without one is only half-done, and
-// is removed.
+// is removed: the log is that of a failure.
 func (c *Cell) complete(r *Result) {
 	if err := c.publishRecord(r); err != nil {
-		r.fail(fmt.Errorf("%s: %w", c.Title(), errors.Join(err, r.unpublish())))
+		r.fail(fmt.Errorf("%s: %w", c.Title(), errors.Join(err, r.unpublish(), c.failLog(r))))
 	}
 }
 
@@ -61,15 +61,17 @@ func (c *Cell) run(ctx context.Context, r *Result) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	var logErr error
-	r.Log, logErr = c.publishLog(logSuffix(err))
+	if err == nil {
+		err = c.publish(p)
+	}
+	if err == nil {
+		return nil
+	}
+	logErr := c.failLog(r)
 	if e, ok := errors.AsType[*kbuild.Error](err); ok {
 		e.LogPath = r.Log
 	}
-	if err := errors.Join(err, c.titled(logErr)); err != nil {
-		return err
-	}
-	return c.publish(p)
+	return errors.Join(err, c.titled(logErr))
 }
 
 // fill builds the modules and puts them into p.
