@@ -70,7 +70,7 @@ The build:
       --timeout TIME        end a build that takes longer, such as 90s, 30m or 2h
                             (default: 2h; 0: never)
       --memory SIZE         end a build that uses more memory, such as 512M or
-                            4G; needs the sandbox
+                            4G, at least 64M; needs the sandbox
 
 Running:
   -o, --output DIR          write packages to DIR (default: .)

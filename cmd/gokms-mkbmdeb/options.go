@@ -306,8 +306,14 @@ func memory(text string) (int64, error) {
 	if err != nil || shift < 0 || shift > 40 || len(text)-len(digits) > 1 || n < 1 || n > math.MaxInt64>>shift {
 		return 0, fmt.Errorf("--memory %s: want a size such as 512M or 4G", text)
 	}
+	if n<<shift < minMemory {
+		return 0, fmt.Errorf("--memory %s: want at least %dM, which a compiler needs", text, minMemory>>20)
+	}
 	return n << shift, nil
 }
+
+// minMemory is the least that --memory takes, in bytes.
+const minMemory = 64 << 20
 
 // epoch is SOURCE_DATE_EPOCH (reproducible-builds.org), nil where it is unset.
 func epoch(env *cli.Env) (*time.Time, error) {
@@ -316,16 +322,15 @@ func epoch(env *cli.Env) (*time.Time, error) {
 		return nil, nil
 	}
 	seconds, err := strconv.ParseInt(value, 10, 64)
-	if err != nil || seconds < 0 || seconds > lastSecond {
+	if err != nil || seconds < 0 {
 		return nil, fmt.Errorf("SOURCE_DATE_EPOCH %q: want seconds since 1970", value)
+	}
+	if seconds > cell.LastSecond {
+		return nil, fmt.Errorf("SOURCE_DATE_EPOCH %q: want at most %d, the last second that a package can hold", value, int64(cell.LastSecond))
 	}
 	t := time.Unix(seconds, 0).UTC()
 	return &t, nil
 }
-
-// lastSecond is the end of the year 9999, the last that a changelog's date can
-// hold.
-const lastSecond = 253402300799
 
 // fallbackMaintainer is "DEBFULLNAME <DEBEMAIL>", as debchange takes them.
 func fallbackMaintainer(env *cli.Env) string {
