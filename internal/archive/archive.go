@@ -11,7 +11,8 @@
 //
 // The cache, which any number of processes may share, holds
 //
-//	debs/SHA256/            one package: package.json, and its files in root/
+//	debs/SHA256/            one package: package.json, its files in root/, and
+//	                        what these were when they were unpacked in files
 //	kernels/ARCH/RELEASE.json  the packages that make up one kernel's headers
 //	packages/SHA256/        one .deb as it is
 //	apt/                    apt's lists
@@ -95,6 +96,7 @@ type Archive struct {
 	mu    sync.Mutex
 	lists map[string]*lists // by architecture
 	swept sync.Once
+	told  sync.Map   // texts of warnings
 	tell  sync.Mutex // one call of Progress at a time
 }
 

@@ -31,6 +31,30 @@ func (e *CacheError) Hint() string {
 	return "name a directory that you can write with --cache-dir"
 }
 
+// DamagedError is a package in the cache that is not as it was unpacked.
+type DamagedError struct {
+	Cache            string // the cache directory
+	Dir              string // of the package in it
+	Package, Version string
+	Err              error // what differs
+	Discarded        bool
+}
+
+func (e *DamagedError) Error() string {
+	return fmt.Sprintf("cache directory %s: %s %s is not as it was unpacked: %v", e.Cache, e.Package, e.Version, e.Err)
+}
+
+// Unwrap returns e.Err.
+func (e *DamagedError) Unwrap() error { return e.Err }
+
+// Hint says how to get it whole.
+func (e *DamagedError) Hint() string {
+	if e.Discarded {
+		return "run again: the package is fetched again"
+	}
+	return "remove " + e.Dir + " and run once without --offline: it is fetched again"
+}
+
 // cacheErrnos are what the cache's user can cure.
 var cacheErrnos = []error{
 	syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EACCES, syscall.EPERM, syscall.ENOTDIR, syscall.EEXIST,

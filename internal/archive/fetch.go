@@ -188,7 +188,11 @@ func newSet(entries []*entry, assumed []string) *Set {
 // keepOne brings one package into the cache, unless it is there.
 func (a *Archive) keepOne(ctx context.Context, c choice) (*entry, error) {
 	var e *entry
-	there := func() bool { e = a.readEntry(c.SHA256); return e != nil }
+	there := func() bool {
+		var err error
+		e, err = a.readEntry(c.SHA256, byTime)
+		return e != nil && err == nil
+	}
 	err := a.make(ctx, c.SHA256, a.debDir(c.SHA256), there, func(dir string) (err error) {
 		deb := c.file
 		if deb == "" {
@@ -245,11 +249,15 @@ func (a *Archive) exact(ctx context.Context, p Package) (*entry, error) {
 	if err := checkExact(&p); err != nil {
 		return nil, err
 	}
-	if e := a.readEntry(p.SHA256); e != nil {
-		return e, nil
+	e, err := a.readEntry(p.SHA256, byContent)
+	if e != nil || err != nil {
+		return e, err
 	}
 	if a.o.Offline {
 		return nil, &OfflineError{What: p.Name + " " + p.Version}
+	}
+	if err := a.discard(ctx, p.SHA256); err != nil {
+		return nil, err
 	}
 	lists := a.headersLists
 	if p.Architecture == a.build {

@@ -283,7 +283,10 @@ func debsIn(t testing.TB, cache string) string {
 	a := Open(Options{CacheDir: cache})
 	var all []string
 	for _, f := range files {
-		e := a.readEntry(filepath.Base(f))
+		e, err := a.readEntry(filepath.Base(f), byContent)
+		if err != nil {
+			t.Error(err)
+		}
 		if e == nil {
 			t.Errorf("%s is not whole", f)
 			continue

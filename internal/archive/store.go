@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gokms/gokms/pkg/version"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
@@ -38,15 +39,40 @@ func (a *Archive) tempDir(sum string) string { return filepath.Join(a.o.CacheDir
 func (a *Archive) recordDir() string         { return filepath.Join(a.o.CacheDir, "kernels", a.arch) }
 
 // Lookup returns the headers of a kernel if they are in the cache as a whole,
-// else nil. It reads one file and runs nothing.
+// else nil. It looks at their files, and runs nothing. Headers that were
+// changed or lost are none, with a warning; offline, where they cannot be
+// fetched again, they are a [*DamagedError].
 func (a *Archive) Lookup(release string) (*Set, error) {
 	if release == "" || release[0] == '.' || strings.ContainsAny(release, "/\x00") {
 		return nil, nil
 	}
-	return a.readRecord(filepath.Join(a.recordDir(), release+".json"))
+	set, err := a.readRecord(filepath.Join(a.recordDir(), release+".json"))
+	if set == nil || err != nil {
+		return nil, err
+	}
+	var group errgroup.Group
+	for _, p := range set.Packages {
+		group.Go(func() error { return a.check(p, byTime) })
+	}
+	if err := group.Wait(); err != nil {
+		return nil, a.damaged(err)
+	}
+	return set, nil
 }
 
-// readRecord returns nil for what is not there, or no longer.
+// damaged is err offline; else it is a warning, given once.
+func (a *Archive) damaged(err error) error {
+	if err == nil || a.o.Offline {
+		return err
+	}
+	if _, told := a.told.LoadOrStore(err.Error(), true); !told {
+		a.o.Warn(fmt.Errorf("%w; it is fetched again", err))
+	}
+	return nil
+}
+
+// readRecord returns nil for what is not there, or no longer. The files of
+// packages are not looked at.
 func (a *Archive) readRecord(path string) (*Set, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -61,7 +87,7 @@ func (a *Archive) readRecord(path string) (*Set, error) {
 	}
 	set := &Set{Release: r.Release, Installed: r.Installed}
 	for _, e := range r.Packages {
-		p, ok := a.unpackedAt(e)
+		p, ok := a.placed(e)
 		if !ok {
 			return nil, nil
 		}
@@ -75,18 +101,24 @@ func (a *Archive) readRecord(path string) (*Set, error) {
 	return set, nil
 }
 
-// unpackedAt gives the package of an entry its place, if it is there.
-func (a *Archive) unpackedAt(e entry) (Package, bool) {
-	p := e.Package
-	if !sha256RE.MatchString(p.SHA256) {
-		return p, false
-	}
+// placed gives the package of an entry its place.
+func (a *Archive) placed(e entry) (p Package, ok bool) {
+	p = e.Package
 	p.Depends, p.Root = e.Depends, filepath.Join(a.debDir(p.SHA256), "root")
-	info, err := os.Stat(p.Root)
-	return p, err == nil && info.IsDir()
+	return p, sha256RE.MatchString(p.SHA256)
 }
 
-// Cached lists the kernels that are in the cache as a whole, the oldest first.
+// isThere says whether the packages of a set are, without a look at their
+// files.
+func (s *Set) isThere() bool {
+	return !slices.ContainsFunc(s.Packages, func(p Package) bool {
+		info, err := os.Stat(p.Root)
+		return err != nil || !info.IsDir()
+	})
+}
+
+// Cached lists the kernels that are in the cache, the oldest first. Unlike
+// [Archive.Lookup] it does not look at their files.
 func (a *Archive) Cached() ([]*Set, error) {
 	files, err := os.ReadDir(a.recordDir())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -104,7 +136,7 @@ func (a *Archive) Cached() ([]*Set, error) {
 		if err != nil {
 			return nil, err
 		}
-		if set != nil {
+		if set != nil && set.isThere() {
 			sets = append(sets, set)
 		}
 	}
@@ -133,22 +165,53 @@ func (a *Archive) publish(set *Set) error {
 	return a.writeFile(filepath.Join(a.recordDir(), set.Release+".json"), append(text, '\n'))
 }
 
-// readEntry reads package.json of an unpacked package; nil if it is not there.
-func (a *Archive) readEntry(sum string) *entry {
+// readEntry reads package.json of an unpacked package; nil if it is not there
+// as a whole. What is damaged is an error offline.
+func (a *Archive) readEntry(sum string, how care) (*entry, error) {
 	text, err := os.ReadFile(filepath.Join(a.debDir(sum), "package.json"))
 	if err != nil {
-		return nil // whoever makes it meets the cause
+		return nil, nil // whoever makes it meets the cause
 	}
 	var e entry
 	if json.Unmarshal(text, &e) != nil || e.SHA256 != sum {
-		return nil
+		return nil, nil
 	}
-	p, ok := a.unpackedAt(e)
+	p, ok := a.placed(e)
 	if !ok {
-		return nil
+		return nil, nil
+	}
+	if err := a.check(p, how); err != nil {
+		return nil, a.damaged(err)
 	}
 	e.Package = p
-	return &e
+	return &e, nil
+}
+
+// discard removes an unpacked package, so that it is fetched again.
+func (a *Archive) discard(ctx context.Context, sum string) error {
+	temp := a.tempDir(sum)
+	if err := a.makeDirs(filepath.Dir(temp)); err != nil {
+		return err
+	}
+	lock, err := lockFile(ctx, temp+".lock")
+	if err != nil {
+		return a.cacheError(err)
+	}
+	defer lock.release()
+	return a.cacheError(os.RemoveAll(a.debDir(sum)))
+}
+
+// Verify reads all files of a package of the cache. If they are not those of
+// the package it is a [*DamagedError], and online the package is discarded.
+func (a *Archive) Verify(ctx context.Context, p Package) error {
+	err := a.check(p, byContent)
+	if e, ok := errors.AsType[*DamagedError](err); ok && !a.o.Offline {
+		if err := a.discard(ctx, p.SHA256); err != nil {
+			return err
+		}
+		e.Discarded = true
+	}
+	return err
 }
 
 // make lets fill make the directory that is to become dest, where one process

@@ -4,6 +4,7 @@ package archive
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,7 +19,8 @@ import (
 	"github.com/gokms/gokms/pkg/debfile"
 )
 
-// unpack unpacks deb into dir/root and describes it in dir/package.json.
+// unpack unpacks deb into dir/root and describes it in dir/package.json and
+// dir/files.
 // dpkg-deb -x would be twice as fast (0.3 s for Debian's common headers), but
 // would keep set-uid bits and closed modes, and as root owners.
 func (a *Archive) unpack(ctx context.Context, deb, dir, sum string) error {
@@ -43,11 +45,14 @@ func (a *Archive) unpack(ctx context.Context, deb, dir, sum string) error {
 	}
 	defer root.Close()
 	size, _ := strconv.ParseInt(stanza.Get("Installed-Size"), 10, 64) // kB; for the display alone
-	x := &extractor{ctx: ctx, root: root, tell: a.meter(p.Name, Unpacking, size<<10)}
+	x := &extractor{ctx: ctx, root: root, tell: a.meter(p.Name, Unpacking, size<<10), files: map[string]unpacked{}}
 	if err := r.Walk(x.add); err != nil {
 		return err
 	}
 	if err := x.finish(); err != nil {
+		return err
+	}
+	if err := a.writeFile(filepath.Join(dir, "files"), []byte(x.manifest().String())); err != nil {
 		return err
 	}
 	text, err := json.MarshalIndent(entry{Package: p, Depends: p.Depends, Release: x.release}, "", "\t")
@@ -64,7 +69,8 @@ type extractor struct {
 	root    *os.Root
 	tell    *meter
 	dirs    []debfile.Entry // get their times at the end
-	release string          // of lib/modules/RELEASE/build
+	files   map[string]unpacked
+	release string // of lib/modules/RELEASE/build
 }
 
 func (x *extractor) add(e debfile.Entry, content io.Reader) error {
@@ -72,10 +78,15 @@ func (x *extractor) add(e debfile.Entry, content io.Reader) error {
 		return err
 	}
 	x.note(e)
-	switch {
-	case e.Path == ".":
+	if e.Path == "." {
 		return nil
+	}
+	x.files[e.Path] = entryOf(e)
+	switch {
 	case e.Link != "":
+		u := x.files[e.Link]
+		u.path = e.Path
+		x.files[e.Path] = u
 		return x.root.Link(e.Link, e.Path)
 	case e.Mode.IsDir():
 		x.dirs = append(x.dirs, e)
@@ -108,7 +119,8 @@ func (x *extractor) file(e debfile.Entry, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	n, err := io.Copy(f, content)
+	h := sha256.New()
+	n, err := io.Copy(io.MultiWriter(f, h), content)
 	if err == nil {
 		err = f.Chmod(mode)
 	}
@@ -119,6 +131,9 @@ func (x *extractor) file(e debfile.Entry, content io.Reader) error {
 		return err
 	}
 	x.tell.add(n)
+	u := x.files[e.Path]
+	u.size, u.sum = n, fmt.Sprintf("%x", h.Sum(nil))
+	x.files[e.Path] = u
 	return x.root.Chtimes(e.Path, time.Time{}, e.ModTime)
 }
 
@@ -131,6 +146,16 @@ func (x *extractor) finish() error {
 	}
 	x.tell.end()
 	return nil
+}
+
+// manifest lists what was written.
+func (x *extractor) manifest() manifest {
+	m := manifest{{kind: 'd', path: "."}}
+	for _, u := range x.files {
+		m = append(m, u)
+	}
+	m.finish()
+	return m
 }
 
 // meter tells the progress of one step, not too often.

@@ -212,12 +212,14 @@ func (s *search) globCached(glob string) error {
 	}
 	var errs []error
 	for _, set := range sets {
-		k, err := s.setKernel(set, Cached)
-		if err != nil {
-			errs = append(errs, err)
-			continue
+		set, err := s.Archive.Lookup(set.Release) // which looks at their files
+		if err == nil && set != nil {
+			var k *Kernel
+			if k, err = s.setKernel(set, Cached); err == nil {
+				s.add(k)
+			}
 		}
-		s.add(k)
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

@@ -22,7 +22,8 @@ import (
 	"github.com/gokms/gokms/pkg/proc"
 )
 
-// Identify describes k for the record of a build.
+// Identify describes k for the record of a build. It reads all of the headers:
+// a record must not name packages that others were built with.
 func (f *Finder) Identify(ctx context.Context, k *Kernel) (record.Kernel, error) {
 	r := record.Kernel{Release: k.Release, Architecture: k.DebArch, Origin: string(k.Origin), Given: k.Given}
 	r.Compiler = record.Tool{Command: k.Compiler.Command}
@@ -36,6 +37,9 @@ func (f *Finder) Identify(ctx context.Context, k *Kernel) (record.Kernel, error)
 		case p.SHA256 == "":
 			names = append(names, p.Name)
 		default:
+			if err := f.verify(ctx, p); err != nil {
+				return r, err
+			}
 			r.Headers = append(r.Headers, record.Headers{Package: p})
 		}
 	}
@@ -52,6 +56,14 @@ func (f *Finder) Identify(ctx context.Context, k *Kernel) (record.Kernel, error)
 		r.Trees = append(r.Trees, record.Tree{Path: m.Host, SHA256: sum})
 	}
 	return r, nil
+}
+
+// verify compares a package of the cache with what was unpacked.
+func (f *Finder) verify(ctx context.Context, p archive.Package) error {
+	if f.Archive == nil || p.Root == "" {
+		return nil
+	}
+	return f.Archive.Verify(ctx, p)
 }
 
 // identityFormat asks dpkg-query for one line a package.

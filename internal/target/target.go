@@ -59,6 +59,7 @@ type Packages interface {
 	Fetch(ctx context.Context, headers archive.Package) (*archive.Set, error)
 	FetchExact(ctx context.Context, packages []archive.Package) (*archive.Set, error)
 	Unpack(ctx context.Context, debs []string) (*archive.Set, error)
+	Verify(ctx context.Context, p archive.Package) error
 }
 
 // Finder finds kernels.

@@ -32,6 +32,7 @@ type fake struct {
 	fetched  []string
 	unpacked [][]string
 	exact    []archive.Package
+	damaged  string // name of a package
 }
 
 func (f *fake) Find(_ context.Context, glob string) ([]archive.Package, error) {
@@ -73,6 +74,13 @@ func (f *fake) Fetch(_ context.Context, p archive.Package) (*archive.Set, error)
 func (f *fake) FetchExact(_ context.Context, packages []archive.Package) (*archive.Set, error) {
 	f.exact = append(f.exact, packages...)
 	return set(f.t, strings.TrimPrefix(packages[0].Name, headersPrefix), packages[0].Version), f.err
+}
+
+func (f *fake) Verify(_ context.Context, p archive.Package) error {
+	if p.Name == f.damaged {
+		return &archive.DamagedError{Cache: "/c", Dir: "/c/debs/1", Package: p.Name, Version: p.Version, Err: errors.New("x has changed")}
+	}
+	return nil
 }
 
 func (f *fake) Unpack(_ context.Context, debs []string) (*archive.Set, error) {
