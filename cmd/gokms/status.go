@@ -119,7 +119,7 @@ func statusTable(r *status.Report) [][]string {
 	for _, k := range r.Kernels {
 		for _, m := range k.Modules {
 			told[m.DKMS] = true
-			rows = append(rows, []string{k.Release, m.Name, m.Version, statusFrom(k, m), m.DKMSState, m.Signer, m.Initramfs, statusState(m)})
+			rows = append(rows, []string{k.Release, m.Name, m.Version, statusFrom(k, m), m.DKMSState, m.Signer, m.Initramfs, statusState(k, m)})
 		}
 	}
 	for _, d := range r.DKMS {
@@ -155,9 +155,13 @@ func statusFrom(k *status.Kernel, m *status.Module) string {
 	return m.From
 }
 
-// statusState are the kinds of what is wrong.
-func statusState(m *status.Module) string {
+// statusState are the kinds of what is wrong, with the kernel as well if it is
+// not there.
+func statusState(k *status.Kernel, m *status.Module) string {
 	var kinds []string
+	if slices.ContainsFunc(k.Problems, func(p status.Problem) bool { return p.Kind == status.NoKernel }) {
+		kinds = append(kinds, status.NoKernel)
+	}
 	for _, p := range m.Problems {
 		if !slices.Contains(kinds, p.Kind) {
 			kinds = append(kinds, p.Kind)

@@ -48,7 +48,11 @@ func (t *tree) examine(ctx context.Context) error {
 			byPath[f.Path] = mod
 		}
 	}
-	t.judgeDep()
+	if t.Image {
+		t.judgeDep()
+	} else {
+		t.judgeImage()
+	}
 	if err := t.verify(headers, read, byPath); err != nil {
 		t.warnings = append(t.warnings, err)
 	}
@@ -63,7 +67,7 @@ func (mod *Module) judge(t *tree) {
 		mod.Problems = append(mod.Problems, problemf(kind, format, args...))
 	}
 	d := t.decisions[mod.Name]
-	if d == nil {
+	if d == nil || !t.Image {
 		return
 	}
 	if d.Ambiguous() {
@@ -103,11 +107,11 @@ func (t *tree) judgeDep() {
 	}
 	slices.Sort(gone)
 	if len(gone) > 0 && len(t.opts.Names) == 0 {
-		text := gone[0]
+		text := gone[0] + ", which is not there"
 		if len(gone) > 1 {
-			text += fmt.Sprintf(" and %d more", len(gone)-1)
+			text = fmt.Sprintf("%s and %d more, which are not there", gone[0], len(gone)-1)
 		}
-		t.Problems = append(t.Problems, problemf(OldDep, "modules.dep names %s, which is not there: %s", text, t.runDepmod()))
+		t.Problems = append(t.Problems, problemf(OldDep, "modules.dep names %s: %s", text, t.runDepmod()))
 	}
 	isDep := func(p Problem) bool { return p.Kind == OldDep }
 	if t.ModulesDep == Current && (len(gone) > 0 || slices.ContainsFunc(t.Modules, func(mod *Module) bool { return slices.ContainsFunc(mod.Problems, isDep) })) {
@@ -226,13 +230,14 @@ func (t *tree) verify(headers *kernel.Tree, files []*kmod.File, byPath map[strin
 }
 
 // examineInitramfs compares the modules with those that the initramfs holds. It
-// is read only where it may hold one of them, and by who may read it.
+// is read only where it may hold one of them, and by who may read it, and not
+// for a kernel that is gone.
 func (t *tree) examineInitramfs(ctx context.Context) error {
 	file, err := t.initrd()
 	if err != nil {
 		t.warnings = append(t.warnings, err)
 	}
-	if t.Initramfs = file; file == "" || len(t.Modules) == 0 {
+	if t.Initramfs = file; file == "" || len(t.Modules) == 0 || !t.Image {
 		return nil
 	}
 	wanted := map[string]bool{}

@@ -85,9 +85,6 @@ func (p *packages) add(base, list string) {
 	}
 }
 
-// modulesOrder comes with a kernel's image and goes with it.
-const modulesOrder = "modules.order"
-
 // isModule says whether a file has the name of a module.
 func isModule(file string) bool {
 	base := path.Base(file)

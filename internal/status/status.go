@@ -62,7 +62,8 @@ type Report struct {
 // Kernel is one directory below lib/modules.
 type Kernel struct {
 	Release string `json:"release"`
-	// Image says whether the kernel itself is there, by its modules.order.
+	// Image says whether the kernel itself is there, by its modules.order and
+	// what that lists.
 	Image      bool   `json:"image"`
 	Package    string `json:"package,omitempty"` // that holds the kernel
 	Headers    bool   `json:"headers"`
@@ -145,6 +146,7 @@ const (
 	OldInitrd = "initramfs"  // the initramfs holds another file
 	Unfit     = "unloadable" // the module would not load
 	OfDKMS    = "dkms"       // what dkms built is not what is installed
+	NoKernel  = "no kernel"  // the modules are for a kernel that is not there
 )
 
 // Problem is something that is not as it should be.

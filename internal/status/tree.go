@@ -39,7 +39,7 @@ func (m *machine) readTree(kver string) (*tree, error) {
 	}
 	t.files, t.external, t.warnings = walked.Files, walked.External, walked.Warnings
 	t.decisions = m.config.Decide(walked)
-	if k.Image, err = m.exists(path.Join(modules(kver), modulesOrder)); err != nil {
+	if err := t.readImage(); err != nil {
 		return nil, err
 	}
 	k.Package = m.packages.owners[kver][modulesOrder]
@@ -125,15 +125,14 @@ func (t *tree) file(name, module string, l depmod.Loser) File {
 		f.Why = l.String()
 	}
 	f.Package = t.packages.owners[t.Release][name]
-	inKernel := strings.HasPrefix(name, "kernel/")
 	switch d := t.dkms[module]; {
-	case t.packages.isKernels(t.Release, f.Package), f.Package == "" && inKernel && t.Package == "":
+	case t.packages.isKernels(t.Release, f.Package), f.Package == "" && inKernel(name) && t.Package == "":
 		f.From = FromKernel
 	case f.Package != "":
 		f.From = FromPackage
 	case d != nil && d.State == Installed:
 		f.From = FromDKMS
-	case inKernel:
+	case inKernel(name):
 		f.From = FromKernel // put there after the package, by hand
 	default:
 		f.From = FromOther
@@ -202,11 +201,12 @@ func (t *tree) addShipped() {
 }
 
 // findMissing adds to each kernel the modules that others have from outside.
+// What is left of kernels that are gone does not count.
 func (m *machine) findMissing() {
 	who := map[string]*tree{} // the newest kernel that has it
 	for _, t := range m.trees {
 		for name, mod := range t.all {
-			if mod.foreign() {
+			if t.Image && mod.foreign() {
 				who[name] = t
 			}
 		}
