@@ -20,8 +20,10 @@ type layout struct {
 	code     bool                // x86: has instructions
 	endbr    bool                // x86: one of them at least is ENDBR64
 	returns  bool                // x86: has returns that the kernel cannot patch
-	btf      []byte              // .BTF; nil where there is none
-	btfBase  []byte              // .BTF.base, which replaces the kernel's
+	// relocations are those that the loader does not know.
+	relocations []relocation
+	btf         []byte // .BTF; nil where there is none
+	btfBase     []byte // .BTF.base, which replaces the kernel's
 }
 
 // count is how many sections of that name there are.
@@ -106,6 +108,9 @@ func (f *File) readLayout(e *elf.File, size int64) error {
 		return err
 	}
 	if err := f.layout.readCode(e); err != nil {
+		return err
+	}
+	if err := f.layout.readRelocations(e); err != nil {
 		return err
 	}
 	f.layout.name, err = structName(e)

@@ -143,7 +143,8 @@ var checks = []check{
 // kernels let pass and this package does not.
 //
 //	elf          another machine, class (ours) or byte order than the kernel's; .modinfo, .gnu.linkonce.this_module
-//	             or symbol table missing or twice; no sections for far jumps; common symbols; writable code
+//	             or symbol table missing or twice; no sections for far jumps; common symbols; writable code; on amd64 and
+//	             arm64 relocations that the loader does not know, as of a weak symbol by way of a GOT
 //	             (kernel/module/main.c: elf_validity_cache_copy, simplify_symbols; strict_rwx.c; arch/*/kernel/module*.c)
 //	vermagic     another vermagic than the kernel's, in any part; the release (ours, with MODVERSIONS) and a missing
 //	             one (ours, with MODULE_FORCE_LOAD) included (include/linux/vermagic.h, check_modinfo, same_magic)

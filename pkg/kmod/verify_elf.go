@@ -8,8 +8,8 @@ import (
 	"fmt"
 )
 
-// checkELF holds the file against elf_validity_cache_copy, simplify_symbols and
-// the module_frob_arch_sections of the kernel.
+// checkELF holds the file against elf_validity_cache_copy, simplify_symbols,
+// module_frob_arch_sections and apply_relocate_add of the kernel.
 func (s *session) checkELF(f *File) {
 	if !s.facts.known {
 		s.errorf(f, "the kernel's configuration names no architecture that is known")
@@ -35,6 +35,9 @@ func (s *session) checkELF(f *File) {
 	}
 	for _, name := range f.layout.commons {
 		s.find(f, Finding{Severity: Error, Symbol: name, Text: "is a common symbol, which the kernel refuses: compile with -fno-common"})
+	}
+	for _, r := range f.layout.relocations {
+		s.find(f, Finding{Severity: Error, Symbol: r.symbol, Text: fmt.Sprintf("section %s has a relocation %s, which the kernel's loader does not know", r.section, r.kind)})
 	}
 	if !s.v.Kernel.on("STRICT_MODULE_RWX") {
 		return

@@ -182,6 +182,9 @@ var checkRows = []struct {
 		[]string{"error: b.ko: has 0 symbol tables, the kernel wants one: was it stripped of everything? [elf]"}},
 	{"elf: common symbol", func(p *part) { p.a.tweak = func(f *File) { f.layout.commons = []string{"buffer"} } },
 		[]string{"error: a.ko: symbol buffer: is a common symbol, which the kernel refuses: compile with -fno-common [elf]"}},
+	{"elf: relocation", func(p *part) {
+		p.a.tweak = func(f *File) { f.layout.relocations = []relocation{{".text", "R_X86_64_GOTPCREL (9)", "buffer"}} }
+	}, []string{"error: a.ko: symbol buffer: section .text has a relocation R_X86_64_GOTPCREL (9), which the kernel's loader does not know [elf]"}},
 	{"elf: writable code", func(p *part) { p.a.tweak = flags(elf.SHF_ALLOC | elf.SHF_WRITE | elf.SHF_EXECINSTR) },
 		[]string{"error: a.ko: section .modinfo is writable and executable, which the kernel refuses [elf]"}},
 	{"elf: writable code allowed", func(p *part) {
@@ -205,7 +208,7 @@ var checkRows = []struct {
 	}, nil},
 
 	{"name: two of one", func(p *part) { p.b.name = "a"; p.b.setInfo("name", "a"); p.b.needs = nil; p.b.setInfo("depends", "") },
-		[]string{"error: b.ko: a.ko of the same package has the module name a as well: the kernel refuses the second [name]",
+		[]string{"error: b.ko: a.ko, which comes along, has the module name a as well: the kernel refuses the second [name]",
 			"note: b.ko: the file has not the name by which the kernel will list the module, so modprobe does not see that it is loaded: expected a, found b [name]"}},
 	{"name: of modinfo", func(p *part) { p.a.setInfo("name", "x") },
 		[]string{"note: a.ko: .modinfo and struct module have different names: expected a, found x [name]"}},
@@ -302,7 +305,7 @@ var checkRows = []struct {
 	{"exports: of vmlinux", func(p *part) { p.a.exports[0].Name = "kmalloc"; p.a.needs = p.a.needs[1:] },
 		[]string{"error: a.ko: symbol kmalloc: exported by the kernel itself, which refuses a second one [exports]"}},
 	{"exports: of a sibling", func(p *part) { p.b.exports = p.a.exports[:1] },
-		[]string{"error: b.ko: symbol a_free: exported by a of the same package as well: the kernel refuses the second [exports]"}},
+		[]string{"error: b.ko: symbol a_free: exported by a, which comes along, as well: the kernel refuses the second [exports]"}},
 	{"exports: of a module in use", func(p *part) { p.export("a_free", 0x201, "drivers/misc/helper") },
 		[]string{"error: a.ko: symbol a_free: exported by helper as well, which this module needs: the kernel refuses the second [exports]"}},
 	{"exports: of any module", func(p *part) { p.export("a_free", 0x201, "drivers/misc/rival") },
