@@ -22,7 +22,8 @@ type Options struct {
 	// Path is where these are searched, in the form of PATH; "": [DefaultPath].
 	// It is their PATH as well; of the caller's environment they see nothing.
 	Path string
-	// MaxSize is the most bytes that a compressed module may unpack to; 0: 1 GiB.
+	// MaxSize is the most bytes that a compressed module may unpack to; 0:
+	// [MaxSize].
 	MaxSize int64
 	// LLVM is the kernel's make variable LLVM, which selects the strip: "" GNU
 	// strip, "1" llvm-strip, "-14" llvm-strip-14.
@@ -31,9 +32,12 @@ type Options struct {
 	CrossPrefix string
 }
 
+// MaxSize is the most bytes that a module may have: 1 GiB.
+const MaxSize = 1 << 30
+
 func (o *Options) maxSize() int64 {
 	if o == nil || o.MaxSize == 0 {
-		return 1 << 30
+		return MaxSize
 	}
 	return o.MaxSize
 }
@@ -103,6 +107,18 @@ func (o *Options) Read(r io.ReaderAt, size int64, path string) (*File, error) {
 	return f, nil
 }
 
+// looksLikeELF says in plain words what is no ELF file at all.
+func looksLikeELF(r io.ReaderAt, size int64) error {
+	if size == 0 {
+		return errors.New("file is empty")
+	}
+	magic := make([]byte, len(elf.ELFMAG))
+	if n, err := r.ReadAt(magic, 0); n == len(magic) && string(magic) != elf.ELFMAG || n < len(magic) && errors.Is(err, io.EOF) {
+		return errors.New("not an ELF file")
+	}
+	return nil
+}
+
 // machines are those of Debian's kernels.
 var machines = []elf.Machine{
 	elf.EM_X86_64, elf.EM_386, elf.EM_AARCH64, elf.EM_ARM, elf.EM_PPC64,
@@ -110,9 +126,15 @@ var machines = []elf.Machine{
 }
 
 func (f *File) read(r io.ReaderAt, size int64) error {
-	e, err := elf.NewFile(io.NewSectionReader(r, 0, size))
-	if err != nil {
+	if err := looksLikeELF(r, size); err != nil {
 		return err
+	}
+	e, err := elf.NewFile(io.NewSectionReader(r, 0, size))
+	switch {
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("ELF file is truncated")
+	case err != nil:
+		return fmt.Errorf("damaged ELF file: %w", err)
 	}
 	defer e.Close()
 	switch {

@@ -55,7 +55,7 @@ func printable(s string) bool {
 func (s *session) checkName(f *File) {
 	name := f.kernelName()
 	if other := s.names[name]; other != f {
-		s.errorf(f, "%s of the same package has the module name %s as well: the kernel refuses the second", other.Path, name)
+		s.errorf(f, "%s, which comes along, has the module name %s as well: the kernel refuses the second", other.Path, name)
 	}
 	if info := f.info.value("name"); info != "" && info != name {
 		s.find(f, Finding{Severity: Note, Text: ".modinfo and struct module have different names", Expected: name, Found: info})

@@ -186,7 +186,7 @@ func namesModule(list, name string) bool {
 func (s *session) checkExports(f *File) {
 	for _, e := range f.Exports {
 		if p := s.exports[e.Name]; p.file != f {
-			s.find(f, Finding{Severity: Error, Symbol: e.Name, Text: fmt.Sprintf("exported by %s of the same package as well: the kernel refuses the second", p.Module)})
+			s.find(f, Finding{Severity: Error, Symbol: e.Name, Text: fmt.Sprintf("exported by %s, which comes along, as well: the kernel refuses the second", p.Module)})
 			continue
 		}
 		p, ok := s.v.Extra[e.Name]
