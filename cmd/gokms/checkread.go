@@ -49,9 +49,6 @@ var (
 // debugDir is where packages of debug symbols have files named as modules.
 const debugDir = "usr/lib/debug/"
 
-// maxPacked is the most bytes of a module in a package.
-const maxPacked = 1 << 30
-
 // read reads all files.
 func (v *checker) read(ctx context.Context, paths []string) ([]*input, error) {
 	var all []*input
@@ -163,7 +160,7 @@ func releaseOf(path string) string {
 // readModule reads the module m of size bytes. What is wrong with it is noted in
 // it.
 func (v *checker) readModule(m *module, r io.Reader, size int64) error {
-	if size > maxPacked {
+	if size > kmod.MaxSize {
 		m.broken = fmt.Errorf("%d bytes are more than a module can have", size)
 		return nil
 	}

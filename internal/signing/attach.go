@@ -61,11 +61,11 @@ func Attach(ctx context.Context, o *AttachOptions) (a *Attached, err error) {
 	if s.manifest, err = ReadManifest(cmp.Or(o.Manifest, filepath.Join(o.Signatures, ManifestFile))); err != nil {
 		return nil, err
 	}
-	signed := make([]map[string][]byte, len(debs))
+	signed := make([]map[string]verified, len(debs))
 	var errs []error
 	for i, d := range debs {
 		var err error
-		signed[i], err = s.signed(d)
+		signed[i], err = s.verify(d)
 		errs = append(errs, err)
 	}
 	if err := errors.Join(append(errs, s.strays())...); err != nil {
@@ -128,13 +128,20 @@ func newJob(o *AttachOptions, debs []*deb) (*job, error) {
 }
 
 // apart refuses to replace a package by a signed one of the same name: it could
-// not be attached to again.
+// not be attached to again; and two packages that would have one name.
 func (j *job) apart(debs []*deb) error {
 	out, err := os.Stat(j.Out)
 	if err != nil {
 		return err
 	}
+	seen := map[string]string{}
 	for _, d := range debs {
+		name := filepath.Base(d.path)
+		if seen[name] != "" {
+			return &Error{Deb: d.path, Err: fmt.Errorf("has the name of %s, and so would the signed packages", seen[name]),
+				Cure: "give a revision, or attach to one after the other"}
+		}
+		seen[name] = d.path
 		dir, err := os.Stat(filepath.Dir(d.path))
 		if err != nil {
 			return err
@@ -155,7 +162,7 @@ func (j *job) revised(v string) string {
 }
 
 // deb writes d with its signed modules.
-func (j *job) deb(ctx context.Context, d *deb, signed map[string][]byte) error {
+func (j *job) deb(ctx context.Context, d *deb, signed map[string]verified) error {
 	stanza, err := j.control(d.Control())
 	if err != nil {
 		return d.errorf("", "%w", err)
@@ -170,7 +177,7 @@ func (j *job) deb(ctx context.Context, d *deb, signed map[string][]byte) error {
 	}
 	file := filepath.Join(j.tmp, name)
 	if err := j.repack(ctx, d, stanza, signed, file); err != nil {
-		return &Error{Deb: d.path, Err: err}
+		return named(d, err)
 	}
 	if err := compare(d.path, file, j.Programs); err != nil {
 		return err

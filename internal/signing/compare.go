@@ -71,7 +71,7 @@ func contentSum(e debfile.Entry, data io.Reader, p Programs) (string, error) {
 		_, err := io.Copy(h, data)
 		return fmt.Sprintf("%x", h.Sum(nil)), err
 	}
-	packed, err := io.ReadAll(data)
+	packed, err := readMember(e, data)
 	if err != nil {
 		return "", err
 	}

@@ -79,11 +79,12 @@ func Extract(ctx context.Context, o *ExtractOptions) (m *Manifest, err error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if len(d.modules) == 0 {
-			continue
-		}
-		if m.Packages[d.name], err = d.extract(tmp, o.Hash); err != nil {
+		p, err := d.extract(tmp, o.Hash)
+		if err != nil {
 			return nil, err
+		}
+		if len(p.Files) > 0 {
+			m.Packages[d.name] = p
 		}
 	}
 	if len(m.Packages) == 0 {
@@ -105,32 +106,38 @@ func Extract(ctx context.Context, o *ExtractOptions) (m *Manifest, err error) {
 // extract writes the modules of d below dir.
 func (d *deb) extract(dir string, hash func(string) (string, error)) (*Package, error) {
 	p := &Package{Deb: filepath.Base(d.path), Version: d.version, Architecture: d.arch, SHA256: d.sha256}
-	for _, m := range d.modules {
+	err := d.modules(func(m module) error {
 		if err := d.unsigned(m); err != nil {
-			return nil, err
+			return err
 		}
-		name, err := hash(m.kernel)
-		if err != nil {
-			return nil, wrap(d, m, err)
-		}
-		digest, err := kmod.Digest(m.content, name)
-		if err != nil {
-			return nil, wrap(d, m, err)
-		}
-		file := filepath.Join(dir, d.name, filepath.FromSlash(m.file))
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			return nil, err
-		}
-		if err := os.WriteFile(file, m.content, 0o644); err != nil {
-			return nil, err
-		}
-		sum := sha256.Sum256(m.content)
-		p.Files = append(p.Files, File{
-			SigType: "linux-module", File: m.file, Member: m.member, Kernel: m.kernel, Size: len(m.content),
-			SHA256: hex.EncodeToString(sum[:]), Hash: name, Digest: hex.EncodeToString(digest),
-		})
+		f, err := d.extractModule(dir, m, hash)
+		p.Files = append(p.Files, f)
+		return wrap(d, m, err)
+	})
+	return p, err
+}
+
+func (d *deb) extractModule(dir string, m module, hash func(string) (string, error)) (f File, err error) {
+	name, err := hash(m.kernel)
+	if err != nil {
+		return f, err
 	}
-	return p, nil
+	digest, err := kmod.Digest(m.content, name)
+	if err != nil {
+		return f, err
+	}
+	file := filepath.Join(dir, d.name, filepath.FromSlash(m.file))
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return f, err
+	}
+	if err := os.WriteFile(file, m.content, 0o644); err != nil {
+		return f, err
+	}
+	sum := sha256.Sum256(m.content)
+	return File{
+		SigType: "linux-module", File: m.file, Member: m.member, Kernel: m.kernel, Size: len(m.content),
+		SHA256: hex.EncodeToString(sum[:]), Hash: name, Digest: hex.EncodeToString(digest),
+	}, nil
 }
 
 // maxManifest is the most bytes of a manifest that are read.

@@ -17,13 +17,14 @@ import (
 	"github.com/gokms/gokms/pkg/kmod"
 )
 
-// deb is a package to be signed.
+// deb is a package to be signed. Its modules are read one at a time: all of
+// them together may be more than the memory holds.
 type deb struct {
 	*debfile.Reader
+	programs            Programs
 	path                string
 	name, version, arch string
 	sha256              string
-	modules             []module
 }
 
 // module is one module of a package.
@@ -35,7 +36,7 @@ type module struct {
 	content     []byte // uncompressed
 }
 
-// openDeb reads a package with its modules.
+// openDeb opens a package.
 func openDeb(path string, p Programs) (*deb, error) {
 	sum, err := fileSHA256(path)
 	if err != nil {
@@ -46,49 +47,60 @@ func openDeb(path string, p Programs) (*deb, error) {
 		return nil, err
 	}
 	c := r.Control()
-	d := &deb{Reader: r, path: path, name: c.Get("Package"), version: c.Get("Version"), arch: c.Get("Architecture"), sha256: sum}
-	if err = control.ValidPackageName(d.name); err != nil {
-		err = d.errorf("", "%w", err)
-	} else {
-		err = d.readModules(p)
-	}
-	if err != nil {
-		return nil, errors.Join(err, r.Close())
+	d := &deb{Reader: r, programs: p, path: path, name: c.Get("Package"), version: c.Get("Version"), arch: c.Get("Architecture"), sha256: sum}
+	if err := control.ValidPackageName(d.name); err != nil {
+		return nil, errors.Join(d.errorf("", "%w", err), r.Close())
 	}
 	return d, nil
 }
 
-func (d *deb) readModules(p Programs) error {
+// modules calls fn for each module. It ends with the first error, which it
+// returns.
+func (d *deb) modules(fn func(m module) error) error {
+	found := false
 	err := d.Walk(func(e debfile.Entry, content io.Reader) error {
-		kernel := kernelOf(e.Path)
-		if kernel == "" || !e.Mode.IsRegular() {
+		if kernelOf(e.Path) == "" || !e.Mode.IsRegular() {
 			return nil
 		}
-		if e.Link != "" {
-			return d.errorf(e.Path, "module is a hard link")
-		}
-		packed, err := io.ReadAll(content)
+		found = true
+		m, err := d.module(e, content)
 		if err != nil {
 			return err
 		}
-		m := module{member: e.Path, file: plainName(e.Path), kernel: kernel}
-		m.content, m.compression, err = p.kmod().Unpack(bytes.NewReader(packed), int64(len(packed)), e.Path)
-		if err != nil {
-			return &Error{Deb: d.path, Err: err}
-		}
-		if m.member != m.file+m.compression.Ext() {
-			return d.errorf(e.Path, "is compressed otherwise than its name says")
-		}
-		d.modules = append(d.modules, m)
-		return nil
+		return fn(m)
 	})
-	if err != nil {
-		return err
-	}
-	if len(d.modules) == 0 && !d.hasDebugSymbols() {
+	if err == nil && !found && !d.hasDebugSymbols() {
 		return d.errorf("", "has no module to sign")
 	}
-	return nil
+	return err
+}
+
+// module reads the module that is the entry e.
+func (d *deb) module(e debfile.Entry, content io.Reader) (m module, err error) {
+	if e.Link != "" {
+		return m, d.errorf(e.Path, "module is a hard link")
+	}
+	packed, err := readMember(e, content)
+	if err != nil {
+		return m, &Error{Deb: d.path, Member: e.Path, Err: err}
+	}
+	m = module{member: e.Path, file: plainName(e.Path), kernel: kernelOf(e.Path)}
+	m.content, m.compression, err = d.programs.kmod().Unpack(bytes.NewReader(packed), int64(len(packed)), e.Path)
+	if err != nil {
+		return m, &Error{Deb: d.path, Err: err}
+	}
+	if m.member != m.file+m.compression.Ext() {
+		return m, d.errorf(e.Path, "is compressed otherwise than its name says")
+	}
+	return m, nil
+}
+
+// readMember reads a module as it is in the package.
+func readMember(e debfile.Entry, content io.Reader) ([]byte, error) {
+	if e.Size > kmod.MaxSize {
+		return nil, fmt.Errorf("%d bytes are more than a module can have", e.Size)
+	}
+	return io.ReadAll(content)
 }
 
 // hasDebugSymbols says whether d is a package of debug symbols, which has
@@ -120,7 +132,15 @@ func wrap(d *deb, m module, err error) error {
 	return &Error{Deb: d.path, Member: m.member, Err: err}
 }
 
-// openDebs reads all packages, each of which must be another one.
+// named puts d in front of an error that has no package.
+func named(d *deb, err error) error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return &Error{Deb: d.path, Err: err}
+}
+
+// openDebs opens all packages, each of which must be another one.
 func openDebs(paths []string, p Programs) (_ []*deb, err error) {
 	var debs []*deb
 	defer func() {

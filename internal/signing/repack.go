@@ -5,6 +5,7 @@ package signing
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/gokms/gokms/pkg/control"
 	"github.com/gokms/gokms/pkg/debfile"
+	"github.com/gokms/gokms/pkg/kmod"
 )
 
 // exactRelation is "NAME (= VERSION)" in four parts, of which the first and
@@ -34,9 +36,9 @@ func setSource(s *control.Stanza, value string) {
 	s.Fields = slices.Insert(s.Fields, i+1, control.Field{Name: "Source", Value: value})
 }
 
-// repack writes d to file, under another control stanza and with other content
-// of some modules, which are compressed as they were.
-func (j *job) repack(ctx context.Context, d *deb, stanza control.Stanza, signed map[string][]byte, file string) error {
+// repack writes d to file, under another control stanza and with signatures of
+// some modules, which are compressed as they were.
+func (j *job) repack(ctx context.Context, d *deb, stanza control.Stanza, signed map[string]verified, file string) error {
 	dir, err := os.MkdirTemp(j.tmp, ".content-")
 	if err != nil {
 		return err
@@ -55,10 +57,10 @@ func (j *job) repack(ctx context.Context, d *deb, stanza control.Stanza, signed 
 		if e.Link != "" {
 			return fmt.Errorf("%s: is a hard link, which cannot be written", e.Path)
 		}
-		if data := signed[e.Path]; data != nil {
-			packed, err := j.kmod().Pack(ctx, data, d.module(e.Path).compression)
+		if v, ok := signed[e.Path]; ok {
+			packed, err := j.join(ctx, d, e, content, v)
 			if err != nil {
-				return fmt.Errorf("%s: %w", e.Path, err)
+				return err
 			}
 			content, e.Size = bytes.NewReader(packed), int64(len(packed))
 		}
@@ -75,8 +77,17 @@ func (j *job) repack(ctx context.Context, d *deb, stanza control.Stanza, signed 
 	return debfile.WriteFile(file, p, &debfile.Options{Run: j.Run, TempDir: j.tmp})
 }
 
-func (d *deb) module(member string) module {
-	return d.modules[slices.IndexFunc(d.modules, func(m module) bool { return m.member == member })]
+// join is the module that is the entry e with its signature.
+func (j *job) join(ctx context.Context, d *deb, e debfile.Entry, content io.Reader, v verified) ([]byte, error) {
+	m, err := d.module(e, content)
+	if err != nil {
+		return nil, err
+	}
+	if sha256.Sum256(m.content) != v.sum {
+		return nil, d.errorf(e.Path, "has changed since its signature was verified")
+	}
+	packed, err := j.kmod().Pack(ctx, kmod.AppendSignature(m.content, v.pkcs7), m.compression)
+	return packed, wrap(d, m, err)
 }
 
 // spool is e as it will be written, its content in the file path.

@@ -36,12 +36,36 @@ type signatures struct {
 	used     map[string]bool // paths of signatures
 }
 
-// signed returns the modules of d with their signatures, by path in the
-// package. All problems of a package are reported together.
-func (s *signatures) signed(d *deb) (map[string][]byte, error) {
-	if len(d.modules) == 0 {
-		return nil, nil
-	}
+// verified is the signature of a module with the SHA-256 of what it was
+// verified for.
+type verified struct {
+	pkcs7 []byte
+	sum   [sha256.Size]byte
+}
+
+// verify returns the signatures of the modules of d, by path in the package.
+// All problems of a package are reported together.
+func (s *signatures) verify(d *deb) (map[string]verified, error) {
+	all := map[string]verified{}
+	var errs []error
+	err := d.modules(func(m module) error {
+		p, err := s.extracted(d)
+		if err != nil {
+			return err
+		}
+		signature, err := s.signature(d, m, p.find(m))
+		if err != nil {
+			errs = append(errs, wrap(d, m, err))
+			return nil
+		}
+		all[m.member] = verified{signature, sha256.Sum256(m.content)}
+		return nil
+	})
+	return all, errors.Join(append(errs, err)...)
+}
+
+// extracted is what the manifest says of d.
+func (s *signatures) extracted(d *deb) (*Package, error) {
 	p := s.manifest.Packages[d.name]
 	switch {
 	case p == nil:
@@ -51,17 +75,7 @@ func (s *signatures) signed(d *deb) (map[string][]byte, error) {
 		e.Cure = "attach the signatures to that one, or extract and sign again"
 		return nil, e
 	}
-	all := map[string][]byte{}
-	var errs []error
-	for _, m := range d.modules {
-		signature, err := s.signature(d, m, p.find(m))
-		if err != nil {
-			errs = append(errs, wrap(d, m, err))
-			continue
-		}
-		all[m.member] = kmod.AppendSignature(m.content, signature)
-	}
-	return all, errors.Join(errs...)
+	return p, nil
 }
 
 // signature is the verified PKCS#7 signature of m.

@@ -139,10 +139,11 @@ func TestAttach(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer d.Close()
-		for _, m := range d.modules {
-			if _, err := kmod.VerifySigned(m.content, good.cert, "sha256"); err != nil {
-				t.Errorf("%s: %s: %v", path, m.member, err)
-			}
+		if err := d.modules(func(m module) error {
+			_, err := kmod.VerifySigned(m.content, good.cert, "sha256")
+			return err
+		}); err != nil {
+			t.Errorf("%s: %v", path, err)
 		}
 	}
 	for i, fields := range []map[string]string{
@@ -211,15 +212,11 @@ func TestRepack(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer d.Close()
-		signed := map[string][]byte{}
-		for _, m := range d.modules {
-			signed[m.member] = m.content // compressed anew
-		}
 		c := d.Control()
 		c.Del("Installed-Size")
 		j := &job{AttachOptions: &AttachOptions{}, tmp: t.TempDir()}
 		out := filepath.Join(t.TempDir(), "x.deb")
-		if err := j.repack(t.Context(), d, c, signed, out); err != nil {
+		if err := j.repack(t.Context(), d, c, nil, out); err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(read(t, path), read(t, out)) {
@@ -289,6 +286,15 @@ func TestAttachRefuses(t *testing.T) {
 		}, "manifest.json: says nothing about the package " + foo},
 		{"revision", func(_ *testing.T, s *stage) { s.options.Revision = "a b" }, `revision "a b": version "1:2.0-1+a b"`},
 		{"twice the same package", func(_ *testing.T, s *stage) { s.options.Debs = append(s.options.Debs, s.debs[0]) }, "is the package " + foo + ", as "},
+		{"two of one name", func(t *testing.T, s *stage) {
+			s.options.Revision = ""
+			dir := filepath.Join(s.dir, "b")
+			same := filepath.Join(dir, filepath.Base(s.debs[0]))
+			if err := errors.Join(os.Mkdir(dir, 0o755), os.Rename(s.debs[1], same)); err != nil {
+				t.Fatal(err)
+			}
+			s.options.Debs = []string{s.debs[0], same}
+		}, "/b/" + foo + "_2.0-1_amd64.deb: has the name of "},
 		{"no changes", func(_ *testing.T, s *stage) { s.options.Changes = []string{filepath.Join(s.dir, "x.changes")} }, "x.changes: no such file"},
 		{"two problems", func(t *testing.T, s *stage) {
 			remove(t, sig(s))
@@ -507,5 +513,35 @@ func TestHint(t *testing.T) {
 		if got := e.Hint(); got != want {
 			t.Errorf("Hint() = %q; want %q", got, want)
 		}
+	}
+}
+
+func TestHugeMember(t *testing.T) {
+	t.Parallel()
+	for size, want := range map[int64]string{kmod.MaxSize + 1: "1073741825 bytes are more than a module can have", kmod.MaxSize: "<nil>"} {
+		e := debfile.Entry{File: debfile.File{Path: where + "foo.ko", Mode: 0o644, Size: size}}
+		_, err := readMember(e, strings.NewReader(""))
+		if fmt.Sprint(err) != want {
+			t.Errorf("readMember() of %d bytes = %v; want %s", size, err, want)
+		}
+		_, err = contentSum(e, strings.NewReader(""), Programs{})
+		if fmt.Sprint(err) != want {
+			t.Errorf("contentSum() of %d bytes = %v; want %s", size, err, want)
+		}
+	}
+}
+
+// TestJoinOtherBytes has a package that changes behind the verification.
+func TestJoinOtherBytes(t *testing.T) {
+	t.Parallel()
+	d, err := openDeb(writeDeb(t, t.TempDir(), barDeb(t)), Programs{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	j := &job{AttachOptions: &AttachOptions{}, tmp: t.TempDir()}
+	err = j.repack(t.Context(), d, d.Control(), map[string]verified{where + "bar.ko": {pkcs7: []byte("x")}}, filepath.Join(t.TempDir(), "x.deb"))
+	if want := d.path + ": " + where + "bar.ko: has changed since its signature was verified"; err == nil || err.Error() != want {
+		t.Errorf("repack() = %v; want %s", err, want)
 	}
 }
