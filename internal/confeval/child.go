@@ -5,6 +5,7 @@ package confeval
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -104,8 +105,13 @@ func leftover(file string) error {
 // tasks.
 func limit(l Limits, tasks uint64) error {
 	debug.SetMemoryLimit(int64(min(l.Memory/2, math.MaxInt64)))
-	size, err := addressSpace()
-	if err != nil {
+	memory, value := unix.RLIMIT_AS, l.Memory
+	switch size, err := addressSpace(); {
+	case err == nil:
+		value += size
+	case errors.Is(err, os.ErrNotExist): // nothing tells the size
+		memory = unix.RLIMIT_DATA
+	default:
 		return err
 	}
 	seen, err := tasksOf(os.Getuid())
@@ -116,7 +122,7 @@ func limit(l Limits, tasks uint64) error {
 		resource int
 		value    uint64
 	}{
-		{unix.RLIMIT_AS, size + l.Memory},
+		{memory, value},
 		{unix.RLIMIT_CPU, l.CPU},
 		{unix.RLIMIT_FSIZE, uint64(l.Output)},
 		{unix.RLIMIT_NPROC, max(tasks, seen) + l.Processes},
@@ -147,12 +153,18 @@ func addressSpace() (uint64, error) {
 	return n * uint64(os.Getpagesize()), err
 }
 
+// uncounted is how many threads a user is taken to have where nothing tells.
+const uncounted = 4096
+
 // tasksOf counts the threads that a user has, here and elsewhere: RLIMIT_NPROC
 // counts them all.
 func tasksOf(uid int) (uint64, error) {
 	procs, err := os.ReadDir("/proc")
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return 0, err
+	}
+	if len(procs) == 0 { // it is not mounted
+		return uncounted, nil
 	}
 	var n uint64
 	for _, p := range procs {
@@ -172,15 +184,10 @@ func tasksOf(uid int) (uint64, error) {
 
 // hasCapability tells whether this process has a capability(7) in effect.
 func hasCapability(c uint) bool {
-	text, err := os.ReadFile("/proc/self/status")
-	if err != nil {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData
+	if err := unix.Capget(&header, &sets[0]); err != nil {
 		return false
 	}
-	for _, line := range strings.Split(string(text), "\n") {
-		if value, ok := strings.CutPrefix(line, "CapEff:"); ok {
-			set, err := strconv.ParseUint(strings.TrimSpace(value), 16, 64)
-			return err == nil && set&(1<<c) != 0
-		}
-	}
-	return false
+	return sets[c/32].Effective&(1<<(c%32)) != 0
 }

@@ -13,7 +13,9 @@
 // namespace of its own and ends with it. Elsewhere the child is a subreaper, so
 // that all of it stays below the child and is found in /proc, and should the
 // child itself crash, by a variable in the environment. A file that leaves a
-// process running is an error either way. The network and all that may be read
+// process running is an error either way. Where /proc is not mounted, as in a
+// plain chroot, a process that left its group may live on, the data of processes is
+// bounded and not their address space, and their number less tightly. The network and all that may be read
 // are open to a dkms.conf: to close them takes an [Evaluator] with a sandbox.
 package confeval
 
@@ -26,6 +28,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -83,7 +86,7 @@ const childPath = "/run/gokms/" + childName
 func ChildMount() sandbox.Mount {
 	exe, err := os.Executable()
 	if err != nil { // there is no /proc, and so no sandbox
-		exe = "/proc/self/exe"
+		exe = kernelsOwn
 	}
 	return sandbox.Mount{Host: exe, Path: childPath}
 }
@@ -189,9 +192,12 @@ func (e *Evaluator) runInSandbox(ctx context.Context, request []byte, limits Lim
 // run starts the child with as little power as the caller may give it: what
 // the caller may not do to it is left out.
 func run(ctx context.Context, request []byte, limits Limits) (*response, error) {
-	var err error
+	program, err := ownProgram()
+	if err != nil {
+		return nil, fmt.Errorf("start evaluation: %w", err)
+	}
 	for _, attr := range attrs() {
-		cmd := exec.CommandContext(ctx, "/proc/self/exe")
+		cmd := exec.CommandContext(ctx, program)
 		cmd.Args = []string{childName}
 		cmd.Env = []string{marker(), "GORACE=atexit_sleep_ms=0"} // else tests with the race detector wait a second
 		cmd.Dir = "/"
@@ -202,19 +208,51 @@ func run(ctx context.Context, request []byte, limits Limits) (*response, error) 
 			return answer, err
 		}
 	}
+	if program != kernelsOwn {
+		err = &Error{Text: err.Error(), Cure: mountProc}
+	}
 	return nil, err
 }
+
+const (
+	kernelsOwn = "/proc/self/exe"
+	mountProc  = "mount /proc"
+)
+
+// ownProgram is the file that this process runs: as the kernel has it, and
+// where /proc is not mounted, by the name that it was called by.
+func ownProgram() (string, error) {
+	if _, err := os.Stat(kernelsOwn); err == nil {
+		return kernelsOwn, nil
+	}
+	if calledAs.err != nil {
+		return "", &Error{Text: calledAs.err.Error(), Cure: mountProc}
+	}
+	return calledAs.path, nil
+}
+
+// calledAs is this program, looked up before anything changes directory.
+var calledAs = func() (c struct {
+	path string
+	err  error
+}) {
+	if c.path, c.err = exec.LookPath(os.Args[0]); c.err == nil {
+		c.path, c.err = filepath.Abs(c.path)
+	}
+	return c
+}()
 
 // startError is an error of the start of the child.
 type startError struct{ error }
 
 func (e *startError) Unwrap() error { return e.error }
 
-// cannotStart tells whether another way of starting the child may work.
+// cannotStart tells whether another way of starting the child may work. What is
+// not there is /proc, through which user namespaces get their users.
 func cannotStart(err error) bool {
 	_, start := errors.AsType[*startError](err)
 	return start && (errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) ||
-		errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EUSERS))
+		errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EUSERS))
 }
 
 // talk runs the child and reads its answer.

@@ -11,11 +11,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/gokms/gokms/internal/testkit"
 	"github.com/gokms/gokms/pkg/dkms"
 	"github.com/gokms/gokms/pkg/textfile"
 )
@@ -245,6 +247,43 @@ func BenchmarkRun(b *testing.B) {
 	for b.Loop() {
 		if _, err := Eval(b.Context(), input("PACKAGE_NAME=a\nPACKAGE_VERSION=1\n")); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestWithoutProc runs tests of this file again where /proc is not mounted, as
+// in a plain chroot.
+func TestWithoutProc(t *testing.T) {
+	testkit.Tools(t, "unshare", "mount", "sh")
+	if raceDetector {
+		t.Skip("what the race detector maps is more than any limit, and without /proc not to be seen")
+	}
+	dir := t.TempDir() // where nobody can get to
+	exe := filepath.Join(dir, "confeval.test")
+	text, err := os.ReadFile("/proc/self/exe")
+	if err = errors.Join(err, os.WriteFile(exe, text, 0o755), os.Chmod(dir, 0o755), os.Chmod(filepath.Dir(dir), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	share := []string{"--mount", "sh", "-c", `mount -t tmpfs none /proc && exec "$@"`, "sh"}
+	if os.Geteuid() != 0 {
+		share = append([]string{"--map-root-user"}, share...)
+	}
+	if exec.Command("unshare", append(share, "true")...).Run() != nil {
+		t.Skip("mounts cannot be made here")
+	}
+	const tests = "^(TestRun|TestErrorsKeepTheirPlace|TestRootIsNobodyButReadsAll)$|" +
+		"^TestHostile$/^(doubling|computing_program|job_of_the_shell)$"
+	for _, users := range [][]string{nil, {"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}} {
+		if users != nil && os.Geteuid() != 0 {
+			continue
+		}
+		argv := slices.Concat(share, users, []string{exe, "-test.run=" + tests, "-test.v", fmt.Sprintf("-test.short=%v", testing.Short())})
+		cmd := exec.CommandContext(t.Context(), "unshare", argv...)
+		cmd.Env = append(os.Environ(), "TMPDIR=/tmp")
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestRun") {
+			t.Errorf("%q: %v\n%s", users, err, out)
+		} else {
+			t.Logf("%s", out)
 		}
 	}
 }
