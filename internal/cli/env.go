@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -48,9 +49,10 @@ func Main(run func(context.Context, *Env) error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	context.AfterFunc(ctx, stop)
 	dir, err := os.Getwd()
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: error: %v\n", os.Args[0], err)
-		os.Exit(ExitFailed)
+	if err != nil { // it was removed, and most programs that we start fail there
+		err = WithHint(fmt.Errorf("working directory: %w", err), "change to a directory that exists")
+		NewLog(os.Stderr, filepath.Base(os.Args[0]), Normal).Error(err)
+		os.Exit(ExitInput)
 	}
 	os.Exit(ExitCode(run(ctx, &Env{
 		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
