@@ -48,8 +48,8 @@ Running:
   -q, --quiet               tell errors only
   -h, --help                print this text
 
-Exit status: 0 all modules would load; 1 some would not, or a signal ended it; 2
-bad input: nothing was checked.
+Exit status: 0 all modules would load; 1 some would not, or have no signature by a
+--cert, or a signal ended it; 2 bad input: nothing was checked.
 `
 
 func checkVerb() verb {
@@ -284,7 +284,7 @@ func (v *checker) check(k *target.Kernel) ([]*fileReport, error) {
 		r := &fileReport{File: in.path, Kernel: k.Release}
 		for _, m := range picked[i] {
 			of := append(findings[m.path], m.findings(v.certs, facts.Config)...)
-			r.Modules = append(r.Modules, m.report(of, len(v.certs) > 0))
+			r.Modules = append(r.Modules, v.report(m, of, facts.Config))
 		}
 		reports = append(reports, r)
 	}

@@ -31,6 +31,9 @@ type moduleReport struct {
 	Findings  []kmod.Finding   `json:"findings"`
 
 	state string // of the signature, for people
+	// unverified: nothing is wrong but the signature, without which the kernel
+	// may load the module.
+	unverified bool
 }
 
 // signatureReport is about the signature of a module.
@@ -41,11 +44,13 @@ type signatureReport struct {
 	Verified *bool  `json:"verified"` // null: not asked for
 }
 
-// report is about m, in which findings were found.
-func (m *module) report(findings []kmod.Finding, wanted bool) *moduleReport {
+// report is about m, in which findings were found. config is the kernel's.
+func (v *checker) report(m *module, findings []kmod.Finding, config func(string) string) *moduleReport {
 	r := &moduleReport{
 		Module: m.name(), Path: m.member, Loads: len(kmod.Errors(findings)) == 0, Findings: []kmod.Finding{},
 	}
+	r.unverified = !r.Loads && config("CONFIG_MODULE_SIG_FORCE") != "y" &&
+		!slices.ContainsFunc(kmod.Errors(findings), func(f kmod.Finding) bool { return f.Check != "signature" })
 	for _, f := range findings {
 		f.Path = m.member
 		r.Findings = append(r.Findings, f)
@@ -60,7 +65,7 @@ func (m *module) report(findings []kmod.Finding, wanted bool) *moduleReport {
 	case s != nil:
 		r.Signature = &signatureReport{Signer: s.Issuer, Key: s.Key(), Hash: s.Hash}
 		r.state = "signed by " + cmp.Or(s.Issuer, "key "+s.Key())
-		if wanted {
+		if len(v.certs) > 0 {
 			good := !slices.ContainsFunc(findings, func(f kmod.Finding) bool { return f.Check == "signature" })
 			if r.Signature.Verified = &good; good {
 				r.state += ", verified"
@@ -80,14 +85,17 @@ func (v *checker) tell(reports []*fileReport, json bool) error {
 		return fmt.Errorf("write standard output: %w", err)
 	}
 	var kernels []string
-	all, bad := map[string]int{}, map[string]int{}
+	all, bad, unverified := map[string]int{}, map[string]int{}, map[string]int{}
 	for _, r := range reports {
 		if all[r.Kernel] == 0 {
 			kernels = append(kernels, r.Kernel)
 		}
 		for _, m := range r.Modules {
 			all[r.Kernel]++
-			if !m.Loads {
+			switch {
+			case m.unverified:
+				unverified[r.Kernel]++
+			case !m.Loads:
 				bad[r.Kernel]++
 			}
 		}
@@ -99,6 +107,13 @@ func (v *checker) tell(reports []*fileReport, json bool) error {
 			errs = append(errs, fmt.Errorf("the module would not load into kernel %s", k))
 		case bad[k] > 0:
 			errs = append(errs, fmt.Errorf("%d of %d modules would not load into kernel %s", bad[k], all[k], k))
+		}
+		switch {
+		case unverified[k] > 0 && all[k] == 1:
+			errs = append(errs, fmt.Errorf("the signature of the module for kernel %s is not verified", k))
+		case unverified[k] > 0:
+			errs = append(errs, fmt.Errorf("the signatures of %d of %d modules for kernel %s are not verified", unverified[k], all[k], k))
+		case bad[k] > 0:
 		case all[k] == 1:
 			v.log.Infof("the module would load into kernel %s", k)
 		default:
@@ -146,9 +161,12 @@ func (m *moduleReport) line() string {
 	if m.Version != "" {
 		text += " " + m.Version
 	}
-	if m.Loads {
+	switch {
+	case m.Loads:
 		text += ": would load"
-	} else {
+	case m.unverified:
+		text += ": signature not verified"
+	default:
 		text += ": would not load"
 	}
 	if m.state != "" {
