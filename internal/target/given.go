@@ -143,8 +143,22 @@ func (f *Finder) bareTree(dir string) (*Kernel, error) {
 	if err := l.hostDirs([]string{t.SourceDir}); err != nil {
 		return nil, err
 	}
+	t.Warnings = append(t.Warnings, l.warnings...)
 	k := &Kernel{Tree: t, Origin: Given, Given: dir, Mounts: l.mounts, Links: l.links}
-	return k, f.complete(k)
+	return k, rootHint(f.complete(k), dir)
+}
+
+// rootHint names the directory that packages are unpacked in where err is that
+// of one tree of it, which lacks the others.
+func rootHint(err error, dir string) error {
+	root, ok := strings.CutSuffix(filepath.Dir(dir), "/usr/src")
+	if err == nil || !ok || root == "" {
+		return err
+	}
+	if e, ok := err.(hinted); ok {
+		err = e.error
+	}
+	return hinted{err, "name the directory that all the packages are unpacked in: --headers " + root}
 }
 
 // unpackedRoot opens all kernels that packages unpacked below root hold; nil
@@ -324,10 +338,11 @@ func (f *Finder) unpacked(k *Kernel, roots []string) error {
 
 // installedKernel is a tree at its place.
 func (f *Finder) installedKernel(t *kernel.Tree) (*Kernel, error) {
-	var l layout
+	l := layout{installed: slices.Contains([]string{modules, "/usr" + modules}, filepath.Clean(f.ModulesRoot))}
 	if err := l.hostTree(t); err != nil {
 		return nil, err
 	}
+	t.Warnings = append(t.Warnings, l.warnings...)
 	k := &Kernel{Tree: t, Origin: Installed, Mounts: l.mounts, Links: l.links}
 	if h := t.Header; h.Name != "" {
 		k.Packages = []archive.Package{{

@@ -396,6 +396,8 @@ func TestPlacesOfInstalled(t *testing.T) {
 		build, src, docs := tree(t, filepath.Join(dir, "build"), "6.6.6"), filepath.Join(dir, "linux"), filepath.Join(dir, "docs")
 		write(t, filepath.Join(build, "Makefile"), "# made by kbuild\ninclude "+src+"/Makefile\n")
 		write(t, filepath.Join(src, "Makefile"), "all:\n")
+		write(t, filepath.Join(src, "Kconfig"), "")
+		write(t, filepath.Join(src, "include/linux/kernel.h"), "")
 		write(t, filepath.Join(docs, "text"), "")
 		link(t, docs, filepath.Join(src, "Documentation"))
 		link(t, "../linux", filepath.Join(build, "source"))
@@ -407,12 +409,19 @@ func TestPlacesOfInstalled(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := []string{
-			"DIR/build = DIR/build", "DIR/linux = DIR/linux", "DIR/docs = DIR/docs",
+			"DIR/build = DIR/build", "DIR/linux = DIR/linux",
 			"/lib/modules/6.6.6/build -> DIR/build", "/lib/modules/6.6.6/source -> DIR/linux",
 		}
 		got := places(kernels[0], dir, "DIR")
 		if diff := cmp.Diff(want, got[:min(len(want), len(got))]); diff != "" {
 			t.Errorf("places (-want +got):\n%s", diff)
+		}
+		if warnings := fmt.Sprint(kernels[0].Warnings); !strings.Contains(warnings, src+"/Documentation leads to "+docs+", which is of no kernel") {
+			t.Errorf("warnings %s", warnings)
+		}
+		l := layout{installed: true}
+		if err := l.hostDirs([]string{build}); err != nil || len(l.mounts) != 3 || l.mounts[2].Host != docs {
+			t.Errorf("put there by root: %v, %v; want %s as well", l.mounts, err, docs)
 		}
 	})
 }
@@ -566,7 +575,7 @@ const (
 )
 
 func TestIdentify(t *testing.T) {
-	f, _ := newFinder(t)
+	f, a := newFinder(t)
 	dpkg(t, f, flavourLine, commonLine, kbuildLine)
 	kernels, err := f.Find(t.Context(), []string{"6.1.0-1-amd64", "6.1.0-2-amd64"})
 	if err != nil {
@@ -591,6 +600,11 @@ func TestIdentify(t *testing.T) {
 		t.Errorf("a tree: %q; want %q", got, want)
 	}
 	kernels[0].Packages = []archive.Package{{Name: "linux-headers-6.1.0-1-amd64"}}
+	a.damaged = kernels[1].Packages[0].Name
+	if _, err := f.Identify(t.Context(), kernels[1]); err == nil || !strings.Contains(err.Error(), "x has changed") {
+		t.Errorf("Identify() of damaged headers: %v", err)
+	}
+	a.damaged = ""
 	want := "installed: linux-headers-6.1.0-1-amd64 6.1-1 |12090395, linux-headers-common 6.1-1 |790c6765, linux-kbuild-6.1 6.1-1 |91fc4a99"
 	if got := headers(kernels[0]); got != want {
 		t.Errorf("installed packages: %q; want %q", got, want)
@@ -655,5 +669,40 @@ func TestRecorded(t *testing.T) {
 				t.Errorf("fetched %v", a.exact)
 			}
 		})
+	}
+}
+
+// TestRootHint gives one tree of an unpacked root, which builds upon another.
+func TestRootHint(t *testing.T) {
+	root := t.TempDir()
+	src := filepath.Join(root, "usr/src")
+	dir := tree(t, filepath.Join(src, "linux-headers-6.1.0-1-amd64"), "6.1.0-1-amd64")
+	write(t, filepath.Join(dir, "Makefile"), "include /usr/src/linux-headers-6.1.0-1-common/Makefile\n")
+	write(t, filepath.Join(src, "linux-headers-6.1.0-1-common/Makefile"), "x:\n")
+	f, _ := newFinder(t)
+	f.Headers = []string{dir}
+	_, err := f.Find(t.Context(), nil)
+	h, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err)
+	if !ok || !strings.HasSuffix(h.Hint(), "--headers "+root) {
+		t.Errorf("Find() = %v; want a hint that names %s", err, root)
+	}
+}
+
+func TestMetapackages(t *testing.T) {
+	for _, tt := range []struct{ arch, name string }{
+		{"amd64", "linux-headers-amd64"}, {"armhf", "linux-headers-armmp-lpae"}, {"i386", "linux-headers-686-pae"}, {"i386", "linux-headers-686"},
+		{"ppc64el", "linux-headers-powerpc64le"}, {"armel", "linux-headers-rpi"}, {"mipsel", "linux-headers-4kc-malta"},
+	} {
+		if ok, err := path.Match(metapackages(tt.arch), tt.name); !ok || err != nil {
+			t.Errorf("metapackages(%s) = %s, which does not match %s, %v", tt.arch, metapackages(tt.arch), tt.name, err)
+		}
+	}
+	for _, name := range []string{"linux-headers-6.1.0-50-686", "linux-headers-rt-686-pae"} {
+		if ok, _ := path.Match(metapackages("i386"), name); ok {
+			t.Errorf("%s is none of i386", name)
+		}
 	}
 }
