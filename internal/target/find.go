@@ -168,7 +168,7 @@ const headersPrefix = "linux-headers-"
 func (s *search) glob(ctx context.Context, glob string) error {
 	switch {
 	case glob == "":
-		return s.noGlob()
+		return fmt.Errorf("%s names no package, such as %s%sARCH", AptPrefix, AptPrefix, headersPrefix)
 	case s.Archive == nil:
 		return s.noArchive()
 	case s.Offline:

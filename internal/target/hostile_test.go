@@ -206,3 +206,87 @@ func TestLinkedPackage(t *testing.T) {
 		t.Errorf("places (-want +got):\n%s", diff)
 	}
 }
+
+// TestHostileTree has trees of headers that name directories of the host: only
+// those of kernels are shown.
+func TestHostileTree(t *testing.T) {
+	const warning = "TREE/x leads to %s, which is of no kernel, and is not shown to builds"
+	for _, tt := range []struct {
+		name     string
+		makefile string // what it includes
+		link     string // what TREE/x leads to
+		want     string // further mounts
+		err      string
+		warning  string
+	}{
+		{name: "source", makefile: "DIR/linux", want: "DIR/linux"},
+		{name: "source above", makefile: "DIR/linux/..", err: "TREE/Makefile includes DIR/Makefile, which is of no kernel"},
+		{name: "home", makefile: "DIR/home", err: "TREE/Makefile includes DIR/home/Makefile, which is of no kernel"},
+		{name: "home by a link", makefile: "DIR/linked", err: "TREE/Makefile includes DIR/home/Makefile, which is of no kernel"},
+		{name: "home with all that a kernel has", makefile: "DIR/kernelhome", err: "TREE/Makefile includes DIR/kernelhome/Makefile, which is of no kernel"},
+		{name: "the root", makefile: "DIR/../../../../../../../..", err: "TREE/Makefile includes /Makefile, which is of no kernel"},
+		{name: "by way of a source", makefile: "DIR/second", err: "DIR/second/Makefile includes DIR/home/Makefile, which is of no kernel"},
+		{name: "link to a source", link: "DIR/linux", want: "DIR/linux"},
+		{name: "link into a source", link: "DIR/linux/scripts", want: "DIR/linux"},
+		{name: "link to home", link: "DIR/home", warning: "DIR/home"},
+		{name: "link into home", link: "DIR/home/.ssh/id", warning: "DIR/home/.ssh/id"},
+		{name: "link to the configuration", link: "/etc", warning: "/etc"},
+		{name: "link to the root", link: "/", warning: "/"},
+		{name: "relative link", link: "../home/.ssh", warning: "DIR/home/.ssh"},
+		{name: "link to programs", link: "/usr/lib/os-release"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			names := strings.NewReplacer("DIR", dir, "TREE", filepath.Join(dir, "tree"))
+			given := tree(t, filepath.Join(dir, "tree"), "6.6.6")
+			for _, source := range []string{"linux", "second", "kernelhome"} {
+				for _, file := range []string{"Makefile", "include/linux/kernel.h", "scripts/Makefile"} {
+					write(t, filepath.Join(dir, source, file), "")
+				}
+			}
+			write(t, filepath.Join(dir, "second/Makefile"), "include "+dir+"/home/Makefile\n")
+			for _, file := range []string{"home/.ssh/id", "home/Makefile", "home/include/x.h", "home/scripts/x", "kernelhome/.bashrc"} {
+				write(t, filepath.Join(dir, file), "")
+			}
+			link(t, "home", filepath.Join(dir, "linked"))
+			if tt.makefile != "" {
+				write(t, filepath.Join(given, "Makefile"), "include "+names.Replace(tt.makefile)+"/Makefile\n")
+			}
+			if tt.link != "" {
+				link(t, names.Replace(tt.link), filepath.Join(given, "x"))
+			}
+			for _, f := range []*Finder{
+				{ModulesRoot: t.TempDir(), Headers: []string{given}},
+				{ModulesRoot: t.TempDir()},
+			} {
+				words := []string{}
+				if f.Headers == nil { // below another root than the system's
+					link(t, given, filepath.Join(f.ModulesRoot, "6.6.6/build"))
+					words = []string{All}
+				}
+				kernels, err := f.Find(t.Context(), words)
+				if err != nil {
+					if want := names.Replace(tt.err); want == "" || !strings.HasSuffix(err.Error(), want) {
+						t.Errorf("error %v; want %q", err, want)
+					}
+					continue
+				}
+				want := strings.TrimSpace(given + " " + names.Replace(tt.want))
+				var got []string
+				for _, m := range kernels[0].Mounts {
+					got = append(got, m.Host)
+				}
+				if strings.Join(got, " ") != want || tt.err != "" {
+					t.Errorf("mounts %q; want %q, error %q", got, want, tt.err)
+				}
+				text := "[]"
+				if tt.warning != "" {
+					text = "[" + names.Replace(fmt.Sprintf(warning, tt.warning)) + "]"
+				}
+				if got := fmt.Sprint(kernels[0].Warnings); got != text {
+					t.Errorf("warnings %s; want %s", got, text)
+				}
+			}
+		})
+	}
+}

@@ -5,6 +5,7 @@ package target
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,6 +26,12 @@ type layout struct {
 	mounts []sandbox.Mount
 	links  []sandbox.Link
 	seen   map[string]bool // paths
+
+	// installed says that root put the tree where it is, and may name what it
+	// likes. One from elsewhere decides on no directory of the host but others
+	// of kernels.
+	installed bool
+	warnings  []error // of what such a one names besides
 }
 
 func (l *layout) mount(host, path string) {
@@ -162,9 +169,10 @@ func (l *layout) hostTree(t *kernel.Tree) error {
 		l.link(filepath.Join(place, "build"), t.SourceDir)
 	}
 	dirs := []string{t.SourceDir}
-	if source, err := filepath.EvalSymlinks(filepath.Join(filepath.Dir(t.BuildDir), "source")); err == nil && isDir(source) {
+	from := filepath.Join(filepath.Dir(t.BuildDir), "source")
+	if source, err := filepath.EvalSymlinks(from); err == nil && isDir(source) {
 		l.link(filepath.Join(place, "source"), source)
-		dirs = append(dirs, source)
+		dirs = append(dirs, l.follow(from, source)...)
 	}
 	if err := l.hostLinks(); err != nil {
 		return err
@@ -198,7 +206,7 @@ func (l *layout) hostDirs(dirs []string) error {
 		if !shown && !ofHost(dir) {
 			l.mount(dir, dir)
 		}
-		named, err := namedDirs(dir)
+		named, err := l.namedDirs(dir)
 		if err != nil {
 			return err
 		}
@@ -214,25 +222,63 @@ func ofHost(dir string) bool {
 
 // namedDirs are the directories outside of dir that its Makefile includes, and
 // those that the links in it lead to.
-func namedDirs(dir string) ([]string, error) {
+func (l *layout) namedDirs(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
-	named, err := included(filepath.Join(dir, "Makefile"))
+	makefile := filepath.Join(dir, "Makefile")
+	named, err := included(makefile)
 	if err != nil {
 		return nil, err
+	}
+	outside := func(d string) bool { return d != dir && !strings.HasPrefix(d, dir+"/") }
+	for _, d := range named {
+		if !l.installed && outside(d) && !isKernelTree(d) {
+			return nil, hinted{
+				fmt.Errorf("%s includes %s, which is of no kernel", makefile, filepath.Join(d, "Makefile")),
+				"what is shown to builds must be a kernel's source or headers: a directory with Makefile, include/linux and scripts",
+			}
+		}
 	}
 	for _, e := range entries {
 		if e.Type()&fs.ModeSymlink == 0 {
 			continue
 		}
+		link := filepath.Join(dir, e.Name())
 		// A dangling one is make's to complain of, if it matters.
-		if to, err := filepath.EvalSymlinks(filepath.Join(dir, e.Name())); err == nil {
-			named = append(named, holder(to))
+		if to, err := filepath.EvalSymlinks(link); err == nil && outside(to) {
+			named = append(named, l.follow(link, to)...)
 		}
 	}
-	return slices.DeleteFunc(named, func(d string) bool { return d == dir || strings.HasPrefix(d, dir+"/") }), nil
+	return slices.DeleteFunc(named, func(d string) bool { return !outside(d) }), nil
+}
+
+// follow is the directory to show for a link, if one is.
+func (l *layout) follow(link, target string) []string {
+	if l.installed {
+		return []string{holder(target)}
+	}
+	if ofHost(target) {
+		return nil
+	}
+	for d := target; d != "/"; d = filepath.Dir(d) {
+		if isKernelTree(d) {
+			return []string{d}
+		}
+	}
+	l.warnings = append(l.warnings, fmt.Errorf("%s leads to %s, which is of no kernel, and is not shown to builds", link, target))
+	return nil
+}
+
+// isKernelTree says whether dir is the top of a kernel's source, or of the
+// headers that flavours share. A home directory never is, whatever is in it.
+func isKernelTree(dir string) bool {
+	has := func(name string) bool { _, err := os.Lstat(filepath.Join(dir, name)); return err == nil }
+	if dir == "/" || slices.ContainsFunc([]string{".ssh", ".gnupg", ".profile", ".bashrc"}, has) {
+		return false
+	}
+	return has("Makefile") && isDir(filepath.Join(dir, "include/linux")) && (has("scripts") || has("Kconfig"))
 }
 
 // holder is the directory to show for the target of a link: in /usr/src the
