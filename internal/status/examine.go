@@ -4,11 +4,13 @@ package status
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -53,10 +55,30 @@ func (t *tree) examine(ctx context.Context) error {
 	} else {
 		t.judgeImage()
 	}
+	if headers != nil {
+		for _, mod := range t.untold() {
+			if f, err := t.open(mod); err == nil && f != nil {
+				read = append(read, f)
+				byPath[f.Path] = mod
+			}
+		}
+	}
 	if err := t.verify(headers, read, byPath); err != nil {
 		t.warnings = append(t.warnings, err)
 	}
 	return t.examineInitramfs(ctx)
+}
+
+// untold are the modules that are not the kernel's own and that nobody asked for:
+// those that did may need them.
+func (t *tree) untold() []*Module {
+	var all []*Module
+	for _, name := range slices.Sorted(maps.Keys(t.all)) {
+		if mod := t.all[name]; mod.File != "" && !slices.Contains(t.Modules, mod) {
+			all = append(all, mod)
+		}
+	}
+	return all
 }
 
 // judge finds what is wrong with the choice of files. A file that is not the
@@ -140,12 +162,12 @@ func (t *tree) open(mod *Module) (*kmod.File, error) {
 		mod.Problems = append(mod.Problems, problemf(Changed, "%s is not the file that %s ships", mod.File, mod.Package))
 	}
 	o := &kmod.Options{Run: t.opts.run(), MaxSize: maxModule}
-	plain, _, err := o.Unpack(bytes.NewReader(content), int64(len(content)), t.real(mod.File))
+	plain, _, err := o.Unpack(bytes.NewReader(content), int64(len(content)), mod.File)
 	if err != nil {
 		return nil, err
 	}
 	mod.sum = sha256.Sum256(plain)
-	f, err := o.Read(bytes.NewReader(plain), int64(len(plain)), t.real(mod.File))
+	f, err := o.Read(bytes.NewReader(plain), int64(len(plain)), mod.File)
 	if err != nil {
 		return nil, err
 	}
@@ -198,9 +220,9 @@ func (t *tree) headers() (*kernel.Tree, error) {
 	return tree, err
 }
 
-// verify finds out whether the modules would load: they are looked at together,
-// so that one finds the symbols of another. Without headers only the release
-// that they name is compared.
+// verify finds out whether the modules would load: those of one package or one
+// source of dkms are looked at together, as they were built, and find the symbols
+// of the others. Without headers only the release that they name is compared.
 func (t *tree) verify(headers *kernel.Tree, files []*kmod.File, byPath map[string]*Module) error {
 	refuse := func(f string, err error) {
 		byPath[f].Verified = Refused
@@ -223,10 +245,42 @@ func (t *tree) verify(headers *kernel.Tree, files []*kmod.File, byPath map[strin
 	for _, f := range files {
 		byPath[f.Path].Verified = Passed
 	}
-	for _, found := range kmod.Errors((&kmod.Verifier{Kernel: k}).Check(files)) {
-		refuse(found.Path, found)
+	v := &kmod.Verifier{Kernel: k, Extra: exports(files)}
+	for _, together := range byOwner(files, byPath) {
+		for _, found := range kmod.Errors(v.Check(together)) {
+			refuse(found.Path, found)
+		}
 	}
 	return nil
+}
+
+// exports are the symbols of all modules that were read.
+func exports(files []*kmod.File) map[string]kmod.Provided {
+	all := map[string]kmod.Provided{}
+	for _, f := range files {
+		for _, e := range f.Exports {
+			all[e.Name] = kmod.Provided{Module: cmp.Or(f.Info().Name, depmod.ModuleName(f.Path)), Export: e}
+		}
+	}
+	return all
+}
+
+// byOwner are the modules of each package and of each source of dkms. Those of
+// nobody have nothing in common.
+func byOwner(files []*kmod.File, byPath map[string]*Module) map[string][]*kmod.File {
+	all := map[string][]*kmod.File{}
+	for _, f := range files {
+		mod := byPath[f.Path]
+		owner := "file " + f.Path
+		switch {
+		case mod.Package != "":
+			owner = "package " + mod.Package
+		case mod.From == FromDKMS:
+			owner = "dkms " + mod.DKMSSource
+		}
+		all[owner] = append(all[owner], f)
+	}
+	return all
 }
 
 // examineInitramfs compares the modules with those that the initramfs holds. It

@@ -18,7 +18,6 @@ import (
 	"os"
 	"os/exec"
 	"path"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -298,9 +297,6 @@ func (r root) exists(name string) (bool, error) {
 	}
 	return err == nil, err
 }
-
-// shown is a file of the root as messages have it.
-func (r root) shown(name string) string { return filepath.Join(string(r), name) }
 
 // runDepmod and runInitramfs say which command puts right what is old.
 func (t *tree) runDepmod() string {

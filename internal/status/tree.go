@@ -193,7 +193,7 @@ func (t *tree) addShipped() {
 			t.all[name] = t.module(name)
 		}
 		mod := t.all[name]
-		mod.Problems = append(mod.Problems, problemf(Missing, "%s, which %s ships, is not there", t.shown(path.Join(modules(t.Release), file)), shipped[file]))
+		mod.Problems = append(mod.Problems, problemf(Missing, "%s, which %s ships, is not there", file, shipped[file]))
 		if mod.Package == "" && mod.File == "" {
 			mod.From, mod.Package = FromPackage, shipped[file]
 		}
@@ -223,13 +223,13 @@ func (m *machine) findMissing() {
 				t.all[name] = t.module(name)
 			}
 			mod := t.all[name]
-			mod.Problems = append(mod.Problems, problemf(Missing, "missing; %s has it from %s", other.Release, other.all[name].origin(other.Release)))
+			mod.Problems = append(mod.Problems, problemf(Missing, "missing; %s has it from %s", other.Release, other.all[name].origin()))
 		}
 	}
 }
 
 // origin names where a module that is not the kernel's own comes from.
-func (mod *Module) origin(kver string) string {
+func (mod *Module) origin() string {
 	for _, f := range mod.Files {
 		switch f.From {
 		case FromPackage:
@@ -237,7 +237,7 @@ func (mod *Module) origin(kver string) string {
 		case FromDKMS:
 			return "dkms"
 		case FromOther:
-			return modules(kver) + "/" + f.File
+			return f.File
 		}
 	}
 	return "nowhere"
