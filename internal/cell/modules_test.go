@@ -224,6 +224,9 @@ func TestSignFile(t *testing.T) {
 		if got := s.SignFile + " " + strings.Join(s.Env, " "); got != want {
 			t.Errorf("signer() for headers that are %s = %s; want %s", origin, got, want)
 		}
+		if s := (&Signing{Key: "pkcs11:object=k"}).signer(k); s.SignFile != "" || s.Env != nil {
+			t.Errorf("signer() for a token and headers that are %s = %s, %q", origin, s.SignFile, s.Env)
+		}
 	}
 }
 

@@ -68,13 +68,14 @@ func (c *Cell) planSigning(ctx context.Context) error {
 
 // signer uses the kernel's own sign-file where that comes from the machine or
 // its archive. Headers that were given may be anybody's: their program must not
-// run with the key in reach.
+// run with the key in reach. Nor is it used for keys in tokens, where openssl
+// must not find the libraries of another release.
 func (s *Signing) signer(k *target.Kernel) *kmod.Signer {
 	signer := &kmod.Signer{
 		Hash: k.Config.Text("CONFIG_MODULE_SIG_HASH"),
 		Key:  s.Key, Certificate: s.Certificate, PIN: s.PIN, Env: s.Env,
 	}
-	if k.Origin != target.Given {
+	if k.Origin != target.Given && !kmod.InToken(s.Key) {
 		signer.SignFile, signer.Env = signFile(k), append(libraryPath(k), s.Env...)
 	}
 	return signer

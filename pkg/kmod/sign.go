@@ -145,16 +145,17 @@ func (s *Signer) check() error {
 // CheckKeyURI refuses the pkcs11: URI of a key that holds the PIN. Names of
 // files pass.
 func CheckKeyURI(key string) error {
-	if inToken(key) && strings.Contains(key, "pin-value=") {
+	if InToken(key) && strings.Contains(key, "pin-value=") {
 		return &KeyError{Reason: "the pkcs11: URI of the key holds a pin-value, which every user could read",
 			Cure: "set KBUILD_SIGN_PIN, or name a file that holds the PIN"}
 	}
 	return nil
 }
 
-func inToken(key string) bool { return strings.HasPrefix(key, "pkcs11:") }
+// InToken says whether key is a pkcs11: URI, for which no sign-file is needed.
+func InToken(key string) bool { return strings.HasPrefix(key, "pkcs11:") }
 
-func (s *Signer) inToken() bool { return inToken(s.Key) }
+func (s *Signer) inToken() bool { return InToken(s.Key) }
 
 // ValidityError says that a certificate is not valid at a time. The kernel
 // does not ask.
