@@ -84,13 +84,21 @@ type AptError struct {
 	Output string // what it said, the lines of errors and warnings alone
 }
 
-// Error begins with what apt said: its command lines are long.
+// Error is what apt said; its command lines are long, and told with -v.
 func (e *AptError) Error() string {
-	command := strings.Join(e.Args, " ") + ": " + e.Err.Error()
-	if e.Output == "" {
-		return command
+	var lines []string
+	for line := range strings.Lines(e.Output) {
+		if line = strings.TrimSpace(line); !strings.HasPrefix(line, "E: Some index files failed") {
+			lines = append(lines, line)
+		}
 	}
-	return strings.ReplaceAll(e.Output, "\n", "; ") + " (" + command + ")"
+	switch {
+	case e.Output == "":
+		return strings.Join(e.Args, " ") + ": " + e.Err.Error()
+	case lines == nil:
+		lines = []string{e.Output}
+	}
+	return fmt.Sprintf("%s (%s: %v)", strings.Join(lines, "; "), e.Args[0], e.Err)
 }
 
 // Unwrap returns e.Err.
@@ -147,13 +155,13 @@ type NoMatchError struct {
 	Glob string
 	Arch string
 	Near []string // names that are alike
-	Err  error    // of an update that did not succeed; may be nil
+	Err  error    // of an update that did not succeed, which was warned of; may be nil
 }
 
 func (e *NoMatchError) Error() string {
 	text := fmt.Sprintf("the archive has no package %s for %s", e.Glob, e.Arch)
 	if e.Err != nil {
-		text += " (its lists may be incomplete: " + e.Err.Error() + ")"
+		text += " (its lists may be incomplete: their update failed)"
 	}
 	return text
 }

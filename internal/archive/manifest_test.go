@@ -182,3 +182,28 @@ func FuzzParseManifest(f *testing.F) {
 		}
 	})
 }
+
+func TestCacheDirUnusable(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	if sets, err := Open(Options{CacheDir: dir}).Cached(); sets != nil || err != nil {
+		t.Errorf("Cached() of no directory = %v, %v; want nothing", sets, err)
+	}
+	if _, err := os.Stat(filepath.Dir(dir)); !os.IsNotExist(err) {
+		t.Errorf("Cached() made %s", filepath.Dir(dir))
+	}
+	_, err := Open(Options{CacheDir: "/proc/gokms/x"}).Cached()
+	if e, ok := errors.AsType[*CacheError](err); !ok || !strings.HasPrefix(e.Error(), "cache directory /proc/gokms/x: cannot be made in /proc: ") {
+		t.Errorf("Cached() below /proc: %v", err)
+	}
+}
+
+func TestAptErrorText(t *testing.T) {
+	e := &AptError{Args: []string{"apt-get", "-o", "X=Y", "update"}, Err: errors.New("exit status 100")}
+	if want := "apt-get -o X=Y update: exit status 100"; e.Error() != want {
+		t.Errorf("Error() = %q; want %q", e.Error(), want)
+	}
+	e.Output = "E: Failed to fetch a\nE: Some index files failed to download. They have been ignored.\nE: b"
+	if want := "E: Failed to fetch a; E: b (apt-get: exit status 100)"; e.Error() != want {
+		t.Errorf("Error() = %q; want %q", e.Error(), want)
+	}
+}

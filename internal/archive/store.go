@@ -122,7 +122,7 @@ func (s *Set) isThere() bool {
 func (a *Archive) Cached() ([]*Set, error) {
 	files, err := os.ReadDir(a.recordDir())
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, a.tryDir()
 	}
 	if err != nil {
 		return nil, a.cacheError(err)
@@ -142,6 +142,36 @@ func (a *Archive) Cached() ([]*Set, error) {
 	}
 	slices.SortStableFunc(sets, func(x, y *Set) int { return compareReleases(x.Release, y.Release) })
 	return sets, nil
+}
+
+// tryDir finds out whether a cache that is not there could be made. Nothing is
+// left of it.
+func (a *Archive) tryDir() error {
+	if a.o.Offline {
+		return nil // nothing will be kept
+	}
+	dir := a.o.CacheDir
+	for {
+		_, err := os.Stat(dir)
+		if err == nil || dir == filepath.Dir(dir) {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return &CacheError{Dir: a.o.CacheDir, Err: err}
+		}
+		dir = filepath.Dir(dir)
+	}
+	if dir == a.o.CacheDir {
+		return nil
+	}
+	made, err := os.MkdirTemp(dir, ".gokms-")
+	if err == nil {
+		err = os.Remove(made)
+	}
+	if err != nil {
+		return &CacheError{Dir: a.o.CacheDir, Err: fmt.Errorf("cannot be made in %s: %w", dir, errors.Unwrap(err))}
+	}
+	return nil
 }
 
 // compareReleases orders kernels by version, then flavour.

@@ -60,5 +60,9 @@
 // # Limits
 //
 // No core files; at most [maxTasks] threads more than the user has already, and
-// [Spec.Memory].
+// [Spec.Memory]. No file grows beyond 4 GiB. When less than 64 MiB or 4096 files
+// are free on a disk that a writable mount lies on (on a small one: a twentieth
+// of it), the command is ended by a [*LimitError]; it is looked for every 20 ms. So a
+// command may use a disk up to there, but does not take the last of it from
+// others.
 package sandbox

@@ -7,7 +7,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,6 +20,10 @@ const maxTasks = 4096
 
 // minAddressSpace is what programs reserve that use little of it, in bytes.
 const minAddressSpace = 2 << 30
+
+// maxFile is how large a file commands may write, in bytes. A larger one ends
+// its writer by SIGXFSZ.
+const maxFile = 4 << 30
 
 // LimitError is the end of a command by force.
 type LimitError struct {
@@ -41,7 +44,7 @@ func (s *Sandbox) limits() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"--core=0:0", limitOption("nproc", unix.RLIMIT_NPROC, tasks+s.maxTasks)}
+	args := []string{"--core=0:0", limitOption("nproc", unix.RLIMIT_NPROC, tasks+s.maxTasks), limitOption("fsize", unix.RLIMIT_FSIZE, maxFile)}
 	if s.spec.Memory > 0 {
 		args = append(args, limitOption("as", unix.RLIMIT_AS, max(uint64(s.spec.Memory), minAddressSpace)))
 	}
@@ -86,43 +89,51 @@ func eachProcess(do func(dir string)) error {
 	return nil
 }
 
-// sampleEvery is how often the memory of a command is added up.
-const sampleEvery = 200 * time.Millisecond
+// sampleEvery is how often the memory of a command is added up, which costs
+// some milliseconds, and lookEvery how often the disks are asked what is free,
+// which costs some microseconds: often enough that a fast disk does not fill
+// meanwhile.
+const (
+	sampleEvery = 200 * time.Millisecond
+	lookEvery   = 20 * time.Millisecond
+)
 
-// watch ends the command when its processes use too much memory together. It
-// watches until the result is called, which tells about that.
+// watch ends the command when its processes use too much memory together, or
+// fill a disk. It watches until the result is called, which tells about that.
 func (w *wrapped) watch() (stop func() error) {
-	limit := w.sandbox.spec.Memory
-	if limit <= 0 {
-		return func() error { return nil }
-	}
-	var exceeded atomic.Bool
+	var exceeded error
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		tick := time.NewTicker(sampleEvery)
-		defer tick.Stop()
-		for {
+		sample, look := time.NewTicker(sampleEvery), time.NewTicker(lookEvery)
+		defer sample.Stop()
+		defer look.Stop()
+		for exceeded == nil {
 			select {
 			case <-done:
 				return
-			case <-tick.C:
-			}
-			if memoryBelow(proc.Marked(w.marker)) > limit {
-				exceeded.Store(true)
-				proc.KillMarked(w.marker)
-				return
+			case <-sample.C:
+				exceeded = w.checkMemory()
+			case <-look.C:
+				exceeded = w.sandbox.checkDisks()
 			}
 		}
+		proc.KillMarked(w.marker)
 	}()
 	return func() error {
 		close(done)
 		<-ended
-		if exceeded.Load() {
-			return &LimitError{fmt.Sprintf("used more than %d MiB of memory", limit>>20)}
-		}
+		return exceeded
+	}
+}
+
+// checkMemory is an error when the command uses more memory than it may.
+func (w *wrapped) checkMemory() error {
+	limit := w.sandbox.spec.Memory
+	if limit <= 0 || memoryBelow(proc.Marked(w.marker)) <= limit {
 		return nil
 	}
+	return &LimitError{fmt.Sprintf("used more than %d MiB of memory", limit>>20)}
 }
 
 // memoryBelow adds up what some processes and their descendants hold in memory

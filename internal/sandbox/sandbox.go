@@ -20,7 +20,8 @@ import (
 type Mount struct {
 	Host string // absolute; it need not exist before a command runs
 	Path string // absolute; what is above it need not exist
-	// Writable directories are given to the user that commands run as.
+	// Writable directories are given to the user that commands run as. What
+	// commands write there is bounded as the package documentation says.
 	Writable bool
 }
 
@@ -67,13 +68,15 @@ type Sandbox struct {
 	files []bind
 	// maxTasks is how many threads commands may have besides the user's others.
 	maxTasks uint64
+	// statfs asks how much of a disk is free.
+	statfs func(path string, st *unix.Statfs_t) error
 	// nested tells whether bubblewrap can be put into a PID namespace.
 	nested func() bool
 }
 
 // New checks spec and writes the texts of its files to its StateDir.
 func New(spec Spec) (*Sandbox, error) {
-	s := &Sandbox{spec: spec, user: currentIdentity(), maxTasks: maxTasks}
+	s := &Sandbox{spec: spec, user: currentIdentity(), maxTasks: maxTasks, statfs: unix.Statfs}
 	s.nested = sync.OnceValue(s.tryNested)
 	var err error
 	if s.tools, err = findTools(); err != nil {

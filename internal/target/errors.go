@@ -108,13 +108,26 @@ func (f *Finder) noKernel() error {
 	if err != nil || len(found) == 0 {
 		return hinted{
 			fmt.Errorf("no kernel to build for: no headers are installed below %s", f.ModulesRoot),
-			"name a kernel's release with -k KVER, or kernels of the archive, such as -k " + AptPrefix + headersPrefix + "ARCH",
+			"name a kernel's release with -k KVER, or kernels of the archive, such as -k " + AptPrefix + f.metapackages(),
 		}
 	}
 	return hinted{
 		errors.New("no kernel to build for: -k KVER is missing"),
 		"kernels with headers: " + strings.Join(found, ", ") + "; or -k " + All,
 	}
+}
+
+// noGlob is the error of "apt:" alone.
+func (f *Finder) noGlob() error {
+	return fmt.Errorf("%s names no package, such as %s%s", AptPrefix, AptPrefix, f.metapackages())
+}
+
+// metapackages is an example for hints.
+func (f *Finder) metapackages() string {
+	if f.Arch == "" {
+		return headersPrefix + "ARCH"
+	}
+	return metapackages(f.Arch)
 }
 
 // notCached is the error of a glob that matches nothing in the cache, with

@@ -168,7 +168,7 @@ const headersPrefix = "linux-headers-"
 func (s *search) glob(ctx context.Context, glob string) error {
 	switch {
 	case glob == "":
-		return fmt.Errorf("%s names no package, such as %s%sARCH", AptPrefix, AptPrefix, headersPrefix)
+		return s.noGlob()
 	case s.Archive == nil:
 		return s.noArchive()
 	case s.Offline:

@@ -145,7 +145,20 @@ func (f *Finder) bareTree(dir string) (*Kernel, error) {
 	}
 	t.Warnings = append(t.Warnings, l.warnings...)
 	k := &Kernel{Tree: t, Origin: Given, Given: dir, Mounts: l.mounts, Links: l.links}
-	return k, f.complete(k)
+	return k, rootHint(f.complete(k), dir)
+}
+
+// rootHint names the directory that packages are unpacked in where err is that
+// of one tree of it, which lacks the others.
+func rootHint(err error, dir string) error {
+	root, ok := strings.CutSuffix(filepath.Dir(dir), "/usr/src")
+	if err == nil || !ok || root == "" {
+		return err
+	}
+	if e, ok := err.(hinted); ok {
+		err = e.error
+	}
+	return hinted{err, "name the directory that all the packages are unpacked in: --headers " + root}
 }
 
 // unpackedRoot opens all kernels that packages unpacked below root hold; nil

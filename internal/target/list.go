@@ -79,7 +79,7 @@ func (f *Finder) listAll(ctx context.Context) (entries []Entry, warnings, err er
 	if f.Offline {
 		return entries, errors.Join(errs...), nil
 	}
-	packages, err := f.Archive.Find(ctx, headersPrefix+f.arch())
+	packages, err := f.Archive.Find(ctx, metapackages(f.arch()))
 	if err != nil {
 		errs = append(errs, err)
 	}
@@ -142,6 +142,9 @@ func (f *Finder) listGlobs(ctx context.Context, words []string) ([]Entry, error)
 }
 
 func (f *Finder) listGlob(ctx context.Context, glob string) ([]Entry, error) {
+	if glob == "" {
+		return nil, f.noGlob()
+	}
 	if f.Offline {
 		sets, err := f.matchingSets(glob)
 		if err == nil && len(sets) == 0 {
@@ -197,6 +200,20 @@ func (f *Finder) arch() string {
 		return f.Arch
 	}
 	return kernel.OwnArch()
+}
+
+// metapackages is the glob of those that depend on an architecture's kernels of
+// today. Debian names the plain flavours of most by the architecture, and here
+// are the others (debian/config/ARCH/defines of its source package linux).
+func metapackages(arch string) string {
+	flavours := map[string]string{
+		"i386": "686*", "armhf": "armmp*", "armel": "[mr]*", "ppc64el": "powerpc64le*",
+		"mipsel": "[45lmo]*", "mips64el": "[5lmo]*",
+	}
+	if glob := flavours[arch]; glob != "" {
+		return headersPrefix + glob
+	}
+	return headersPrefix + arch
 }
 
 // entry describes a tree.

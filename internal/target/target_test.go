@@ -575,7 +575,7 @@ const (
 )
 
 func TestIdentify(t *testing.T) {
-	f, _ := newFinder(t)
+	f, a := newFinder(t)
 	dpkg(t, f, flavourLine, commonLine, kbuildLine)
 	kernels, err := f.Find(t.Context(), []string{"6.1.0-1-amd64", "6.1.0-2-amd64"})
 	if err != nil {
@@ -600,6 +600,11 @@ func TestIdentify(t *testing.T) {
 		t.Errorf("a tree: %q; want %q", got, want)
 	}
 	kernels[0].Packages = []archive.Package{{Name: "linux-headers-6.1.0-1-amd64"}}
+	a.damaged = kernels[1].Packages[0].Name
+	if _, err := f.Identify(t.Context(), kernels[1]); err == nil || !strings.Contains(err.Error(), "x has changed") {
+		t.Errorf("Identify() of damaged headers: %v", err)
+	}
+	a.damaged = ""
 	want := "installed: linux-headers-6.1.0-1-amd64 6.1-1 |12090395, linux-headers-common 6.1-1 |790c6765, linux-kbuild-6.1 6.1-1 |91fc4a99"
 	if got := headers(kernels[0]); got != want {
 		t.Errorf("installed packages: %q; want %q", got, want)
@@ -664,5 +669,40 @@ func TestRecorded(t *testing.T) {
 				t.Errorf("fetched %v", a.exact)
 			}
 		})
+	}
+}
+
+// TestRootHint gives one tree of an unpacked root, which builds upon another.
+func TestRootHint(t *testing.T) {
+	root := t.TempDir()
+	src := filepath.Join(root, "usr/src")
+	dir := tree(t, filepath.Join(src, "linux-headers-6.1.0-1-amd64"), "6.1.0-1-amd64")
+	write(t, filepath.Join(dir, "Makefile"), "include /usr/src/linux-headers-6.1.0-1-common/Makefile\n")
+	write(t, filepath.Join(src, "linux-headers-6.1.0-1-common/Makefile"), "x:\n")
+	f, _ := newFinder(t)
+	f.Headers = []string{dir}
+	_, err := f.Find(t.Context(), nil)
+	h, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err)
+	if !ok || !strings.HasSuffix(h.Hint(), "--headers "+root) {
+		t.Errorf("Find() = %v; want a hint that names %s", err, root)
+	}
+}
+
+func TestMetapackages(t *testing.T) {
+	for _, tt := range []struct{ arch, name string }{
+		{"amd64", "linux-headers-amd64"}, {"armhf", "linux-headers-armmp-lpae"}, {"i386", "linux-headers-686-pae"}, {"i386", "linux-headers-686"},
+		{"ppc64el", "linux-headers-powerpc64le"}, {"armel", "linux-headers-rpi"}, {"mipsel", "linux-headers-4kc-malta"},
+	} {
+		if ok, err := path.Match(metapackages(tt.arch), tt.name); !ok || err != nil {
+			t.Errorf("metapackages(%s) = %s, which does not match %s, %v", tt.arch, metapackages(tt.arch), tt.name, err)
+		}
+	}
+	for _, name := range []string{"linux-headers-6.1.0-50-686", "linux-headers-rt-686-pae"} {
+		if ok, _ := path.Match(metapackages("i386"), name); ok {
+			t.Errorf("%s is none of i386", name)
+		}
 	}
 }

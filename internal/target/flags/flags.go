@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	ucli "github.com/urfave/cli/v2"
 	"mvdan.cc/sh/v3/shell"
@@ -18,6 +19,7 @@ import (
 	"github.com/gokms/gokms/internal/archive"
 	"github.com/gokms/gokms/internal/cli"
 	"github.com/gokms/gokms/internal/target"
+	"github.com/gokms/gokms/pkg/kernel"
 )
 
 // Flags are the definitions.
@@ -73,8 +75,8 @@ func New(c *ucli.Context, env *cli.Env) (*Options, error) {
 		o.CacheDir, o.NoCache = cacheDir(env)
 	}
 	var errs []error
-	if o.Arch != "" && !archRE.MatchString(o.Arch) {
-		errs = append(errs, fmt.Errorf("--arch %q: want a Debian architecture such as arm64", o.Arch))
+	if _, known := kernel.ArchOf(o.Arch); !known && o.Arch != "" {
+		errs = append(errs, unknownArch(o.Arch))
 	}
 	o.AptTexts = c.StringSlice("apt-options")
 	for _, text := range o.AptTexts {
@@ -87,7 +89,14 @@ func New(c *ucli.Context, env *cli.Env) (*Options, error) {
 	return o, errors.Join(errs...)
 }
 
-var archRE = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
+// unknownArch is the error of an --arch that no kernel can be built for.
+func unknownArch(arch string) error {
+	var known []string
+	for _, a := range kernel.Arches() {
+		known = append(known, a.Deb)
+	}
+	return cli.WithHint(fmt.Errorf("--arch %q: unknown architecture", arch), "Debian's names of architectures are meant: "+strings.Join(known, ", "))
+}
 
 // aptWords splits text as a shell would. Of apt's options only those that
 // settle its configuration are of use; another word would be taken for a

@@ -49,7 +49,9 @@ func TestNew(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
-		{"--arch=../x", `--arch "../x": want a Debian architecture such as arm64`},
+		{"--arch=../x", `--arch "../x": unknown architecture`},
+		{"-anonsense", `--arch "nonsense": unknown architecture`},
+		{"--arch=all", `--arch "all": unknown architecture`},
 		{"--apt-options=update", `--apt-options "update": "update" is neither -o NAME=VALUE nor -c FILE`},
 		{"--apt-options=-q", `--apt-options "-q": "-q" is neither -o NAME=VALUE nor -c FILE`},
 		{"--apt-options=-o", `--apt-options "-o": -o needs a value`},
