@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 // trees and modules that are made up. The scripts' commands are below.
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	testkit.Tools(t, "bash", "make", "patch", "xz")
+	testkit.Tools(t, "bash", "gcc", "make", "patch", "xz")
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -129,12 +129,12 @@ const symvers = "0x12345678\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n" +
 	"0x0000cccc\thelp\tdrivers/misc/helper\tEXPORT_SYMBOL\tHELP\n"
 
 // kernelTree KVER [CONFIG_X=Y...] makes modules/KVER/build, compiled with the
-// compiler "sh".
+// compiler "gcc".
 func kernelTree(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: kernel KVER [CONFIG_X=Y...]")
 	}
-	config := append([]string{"CONFIG_X86_64=y", "CONFIG_MODULES=y", "CONFIG_SMP=y", "CONFIG_MODULE_UNLOAD=y", `CONFIG_CC_VERSION_TEXT="sh (made up) 12.2.0"`}, args[1:]...)
+	config := append([]string{"CONFIG_X86_64=y", "CONFIG_MODULES=y", "CONFIG_SMP=y", "CONFIG_MODULE_UNLOAD=y", `CONFIG_CC_VERSION_TEXT="gcc (made up) 12.2.0"`}, args[1:]...)
 	build := filepath.Join(ts.MkAbs("modules"), args[0], "build")
 	for name, text := range map[string]string{
 		".config":                        strings.Join(config, "\n") + "\n",

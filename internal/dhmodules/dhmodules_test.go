@@ -208,11 +208,11 @@ func write(t *testing.T, dir string, files map[string]string) {
 	}
 }
 
-// headerTree makes root/RELEASE/build, with "sh" for a compiler.
+// headerTree makes root/RELEASE/build, with "gcc" for a compiler.
 func headerTree(t *testing.T, root, release, arch string) {
 	t.Helper()
 	write(t, filepath.Join(root, release, "build"), map[string]string{
-		".config":                        "CONFIG_" + arch + "=y\nCONFIG_MODULES=y\nCONFIG_CC_VERSION_TEXT=\"sh (made up) 12.2.0\"\n",
+		".config":                        "CONFIG_" + arch + "=y\nCONFIG_MODULES=y\nCONFIG_CC_VERSION_TEXT=\"gcc (made up) 12.2.0\"\n",
 		"Module.symvers":                 "0x12345678\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n",
 		"include/config/kernel.release":  release + "\n",
 		"include/generated/utsrelease.h": fmt.Sprintf("#define UTS_RELEASE %q\n", release),
