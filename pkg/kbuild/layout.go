@@ -109,7 +109,7 @@ func (l Layout) logged() []rename {
 		}
 		renames = append(renames, rename{p.is.Build, p.log.Build}, rename{p.is.Host, p.log.Build})
 	}
-	for _, p := range append([]Path{l.Headers}, l.Mounts...) {
+	for _, p := range l.Mounts { // make tells where the headers are without links
 		renames = append(renames, rename{p.Host, p.Build})
 	}
 	return renames

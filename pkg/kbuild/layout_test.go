@@ -66,6 +66,8 @@ func TestLayoutToHostWithoutSandbox(t *testing.T) {
 // TestLayoutToLog wants the same text whatever the directories are, and the
 // way back from it.
 func TestLayoutToLog(t *testing.T) {
+	mounted := sandboxed()
+	mounted.Mounts = []Path{{"/cache/x", "/usr/src/x"}}
 	here := Layout{
 		DKMSTree: Same("/tmp/g2/dkms"), SourceTree: Same("/tmp/g2/src"), TmpDir: Same("/tmp/g2/tmp"),
 		Headers: Same("/lib/modules/6.1.0-56-amd64/build"), Name: "foo", Version: "1.0",
@@ -76,8 +78,8 @@ func TestLayoutToLog(t *testing.T) {
 	}{
 		{"sandbox", "/var/lib/dkms/foo/1.0/build/x.c", "/var/lib/dkms/foo/1.0/build/x.c", "/tmp/g1/dkms/foo/1.0/build/x.c", sandboxed()},
 		{"of the host", "copying /tmp/g1/src/foo-1.0 to", "copying /usr/src/foo-1.0 to", "copying /tmp/g1/src/foo-1.0 to", sandboxed()},
-		{"headers", "/cache/h/lib/modules/6.1.0-56-amd64/build/x", "/lib/modules/6.1.0-56-amd64/build/x",
-			"/cache/h/lib/modules/6.1.0-56-amd64/build/x", sandboxed()},
+		{"mount", "/cache/x/y", "/usr/src/x/y", "/cache/x/y", mounted},
+		{"headers", "/usr/src/linux-headers-6.1.0-56-amd64/x", "/usr/src/linux-headers-6.1.0-56-amd64/x", "/usr/src/linux-headers-6.1.0-56-amd64/x", here},
 		{"no sandbox", "/tmp/g2/dkms/foo/1.0/build/x.c", "/var/lib/dkms/foo/1.0/build/x.c", "/tmp/g2/dkms/foo/1.0/build/x.c", here},
 		{"temporary, no sandbox", "/tmp/g2/tmp/x /tmp/y", "/tmp/gokms/x /tmp/y", "/tmp/g2/tmp/x /tmp/y", here},
 		{"sibling, no sandbox", "/tmp/g2/src/bar-2/x", "/usr/src/bar-2/x", "/usr/src/bar-2/x", here},
