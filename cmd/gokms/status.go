@@ -25,8 +25,8 @@ signed it, whether the initramfs holds that file, and whether all is well. Below
 the list are sentences on what is not.
 
 With NAMEs, lists those modules only, the kernel's own included. A NAME is that
-of a module, of a package (i40e-modules-KVER, i40e-modules or i40e), or of a
-source of dkms.
+of a module or of its file, of a package (i40e-modules-KVER, i40e-modules or
+i40e), or of a source of dkms.
 
 Options:
   -k, --kernel KVER         look at this kernel only; repeatable
@@ -85,6 +85,7 @@ func doStatus(ctx context.Context, c *ucli.Context, env *cli.Env) error {
 	if c.Bool("json") {
 		err = cli.WriteJSON(env.Stdout, report)
 	} else {
+		statusNothing(log, report)
 		err = printStatus(env.Stdout, report, lvl)
 	}
 	if err != nil {
@@ -94,6 +95,17 @@ func doStatus(ctx context.Context, c *ucli.Context, env *cli.Env) error {
 		return &cli.ExitError{Code: cli.ExitFailed}
 	}
 	return nil
+}
+
+// statusNothing says why there is no table.
+func statusNothing(log *cli.Log, r *status.Report) {
+	switch {
+	case len(statusTable(r)) > 1:
+	case len(r.Kernels) == 0:
+		log.Infof("no kernel is installed, nor a module for any")
+	default:
+		log.Infof("no modules besides those of the kernels are installed")
+	}
 }
 
 // printStatus prints the table, and sentences below it.

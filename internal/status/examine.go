@@ -35,6 +35,7 @@ func (t *tree) examine(ctx context.Context) error {
 			return err
 		}
 		mod.judge(t)
+		mod.judgePackages(t)
 		f, err := t.open(mod)
 		switch {
 		case errors.Is(err, fs.ErrPermission):
@@ -49,6 +50,9 @@ func (t *tree) examine(ctx context.Context) error {
 			read = append(read, f)
 			byPath[f.Path] = mod
 		}
+	}
+	if t.Package != "" && len(t.opts.Names) == 0 {
+		t.Problems = append(t.Problems, t.judgePackage(t.Package)...)
 	}
 	if t.Image {
 		t.judgeDep()
@@ -110,6 +114,23 @@ func (mod *Module) judge(t *tree) {
 	}
 }
 
+// judgePackages finds out whether dpkg has wholly installed the packages that the
+// module is of.
+func (mod *Module) judgePackages(t *tree) {
+	var packages []string
+	if mod.From == FromPackage {
+		packages = append(packages, mod.Package)
+	}
+	for _, f := range mod.Files {
+		if f.From == FromPackage {
+			packages = append(packages, f.Package)
+		}
+	}
+	for _, pkg := range sorted(packages) {
+		mod.Problems = append(mod.Problems, t.judgePackage(pkg)...)
+	}
+}
+
 // depName is a file of modules.dep as decisions name it.
 func (t *tree) depName(file string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(file, "/usr"), modules(t.Release)+"/")
@@ -147,7 +168,7 @@ func (t *tree) open(mod *Module) (*kmod.File, error) {
 	if mod.Package != "" {
 		var err error
 		if mod.PackageVersion, err = t.packages.version(mod.Package); err != nil {
-			return nil, err
+			t.warnings = append(t.warnings, err)
 		}
 	}
 	t.compareDKMS(mod)

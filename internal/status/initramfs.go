@@ -51,6 +51,7 @@ type initramfs struct {
 	wanted map[string]bool // modules whose content counts
 	limit  int64           // bytes that it may unpack to
 	run    func(*exec.Cmd) error
+	files  int // that it holds, of any kind
 	found  contents
 	links  map[[3]int64][]entry // whose content comes with the last of them
 }
@@ -69,6 +70,9 @@ func (o *Options) readInitramfs(ctx context.Context, file, kver string, wanted m
 	i := newInitramfs(kver, wanted, o.run())
 	if err := i.read(ctx, f); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	if i.files == 0 {
+		return nil, fmt.Errorf("%s: it holds no files", file)
 	}
 	return i.found, nil
 }
@@ -119,6 +123,7 @@ func (i *initramfs) archives(ctx context.Context, b *bufio.Reader) error {
 // entry takes a module of the kernel. The content of a file with several names
 // comes with the last of them.
 func (i *initramfs) entry(c *cpioReader, e *entry) error {
+	i.files++
 	if e.links > 1 && e.size == 0 {
 		if i.file(e) != "" {
 			i.links[e.inode] = append(i.links[e.inode], *e)

@@ -116,6 +116,8 @@ func TestInitramfsModules(t *testing.T) {
 			want: contents{"foo": {{"a/foo.ko.xz", sum("1")}}}},
 		{name: "damaged", data: testkit.CPIO(file(dir+"a/foo.ko.xz", "\xfd7zXZ\x00")), err: "foo.ko.xz: "},
 		{name: "unknown compression", data: []byte("hello world"), err: `it begins "hello "`},
+		{name: "empty", data: nil, err: "it holds no files"},
+		{name: "zeros", data: make([]byte, 4096), err: "it holds no files"},
 		{name: "outside", data: testkit.CPIO(file("../"+dir+"foo.ko", "1"), file("lib/modules/../../"+dir+"x/foo.ko", "2"), file("x/"+dir+"foo.ko", "2")),
 			want: contents{"foo": {{"foo.ko", sum("1")}, {"x/foo.ko", sum("2")}}}},
 	} {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/gokms/gokms/pkg/control"
@@ -29,27 +30,29 @@ const maxList = 256 << 20
 // takes longer than all else together.
 type packages struct {
 	dir    string                       // of dpkg's database
-	status []byte                       // "\n" and the stanzas of all packages
+	status []byte                       // "\n" and the stanzas of all packages; nil: not known
 	owners map[string]map[string]string // by kernel, then by file: the package
 	bases  map[string]string            // names of the lists, without ending, by package
 
-	warnings []error // lists that could not be read
+	warnings []error // what could not be read
 }
 
-// readPackages reads the lists of all packages. A root without dpkg has none.
-// What cannot be read is a warning: the files of that package seem to be of
+// readPackages reads the lists of all packages. A root without dpkg has none,
+// which is a warning. What cannot be read is a warning: the files of that package seem to be of
 // nobody. A list may go at any time, since dpkg may run.
-func (r root) readPackages() (*packages, error) {
+func (r root) readPackages() *packages {
 	p := &packages{dir: r.path(adminDir), owners: map[string]map[string]string{}, bases: map[string]string{}}
 	entries, err := os.ReadDir(r.path(path.Join(adminDir, "info")))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		p.warnings = append(p.warnings, err)
 	}
+	lists := 0
 	for _, e := range entries {
 		base, ok := strings.CutSuffix(e.Name(), ".list")
 		if !ok {
 			continue
 		}
+		lists++
 		text, err := textfile.ReadFile(r.path(path.Join(adminDir, "info", e.Name())), maxList)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -59,12 +62,26 @@ func (r root) readPackages() (*packages, error) {
 			p.add(base, string(text))
 		}
 	}
-	if len(p.bases) == 0 {
-		return p, nil
+	if lists == 0 {
+		p.warnings = append(p.warnings, fmt.Errorf("%s is no database of dpkg: the packages that files are from are not known", p.dir))
 	}
-	status, err := textfile.ReadFile(r.path(path.Join(adminDir, "status")), maxList)
+	if len(p.bases) > 0 {
+		p.readStatus(r.path(path.Join(adminDir, "status")))
+	}
+	return p
+}
+
+// readStatus reads the stanzas of all packages.
+func (p *packages) readStatus(file string) {
+	status, err := textfile.ReadFile(file, maxList)
+	if err == nil && !bytes.Contains(append([]byte("\n"), status...), []byte("\nPackage: ")) {
+		err = fmt.Errorf("%s: no package in it", file)
+	}
+	if err != nil {
+		p.warnings = append(p.warnings, fmt.Errorf("%w: the versions of packages are not known", err))
+		return
+	}
 	p.status = append([]byte("\n"), status...)
-	return p, err
 }
 
 // add adds a package's files: modules, and modules.order, by which the kernel's
@@ -101,11 +118,14 @@ func (p *packages) isKernels(kver, pkg string) bool {
 		pkg == "linux-modules-"+kver || pkg == "linux-modules-extra-"+kver)
 }
 
-// version is that of a package.
-func (p *packages) version(pkg string) (string, error) {
+// stanza is what dpkg says of a package; nil: no stanza of any is known.
+func (p *packages) stanza(pkg string) (*control.Stanza, error) {
+	if p.status == nil {
+		return nil, nil
+	}
 	start := bytes.Index(p.status, []byte("\nPackage: "+pkg+"\n"))
 	if start < 0 {
-		return "", fmt.Errorf("%s/status does not know the package %s", p.dir, pkg)
+		return nil, fmt.Errorf("%s/status does not know the package %s", p.dir, pkg)
 	}
 	text := p.status[start+1:]
 	if end := bytes.Index(text, []byte("\n\n")); end >= 0 {
@@ -113,9 +133,40 @@ func (p *packages) version(pkg string) (string, error) {
 	}
 	stanzas, err := control.Parse(bytes.NewReader(text), p.dir+"/status")
 	if err != nil || len(stanzas) == 0 {
+		return nil, err
+	}
+	return &stanzas[0], nil
+}
+
+// version is that of a package.
+func (p *packages) version(pkg string) (string, error) {
+	s, err := p.stanza(pkg)
+	if s == nil {
 		return "", err
 	}
-	return stanzas[0].Get("Version"), nil
+	return s.Get("Version"), nil
+}
+
+// halfDone are the states of packages that dpkg --configure takes to their end:
+// dpkg(1), PACKAGE STATES.
+var halfDone = []string{"unpacked", "half-configured", "triggers-awaited", "triggers-pending"}
+
+// judgePackage finds a package that dpkg has not wholly installed. What somebody wants
+// to become of it, the first word of its Status, does not matter.
+func (t *tree) judgePackage(pkg string) []Problem {
+	s, err := t.packages.stanza(pkg)
+	if err != nil || s == nil {
+		return nil // told, where its version is asked for
+	}
+	words := strings.Fields(s.Get("Status"))
+	if len(words) != 3 || words[1] == "ok" && words[2] == "installed" {
+		return nil
+	}
+	cure := "install it again"
+	if words[1] == "ok" && slices.Contains(halfDone, words[2]) {
+		cure = t.runDpkg()
+	}
+	return []Problem{problemf(OfDpkg, "dpkg calls the package %s %s: %s", pkg, strings.TrimPrefix(words[1]+" ", "ok ")+words[2], cure)}
 }
 
 // changed says whether a file of a package has other content than the package

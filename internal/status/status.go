@@ -34,7 +34,7 @@ import (
 type Options struct {
 	Root    string   // the root directory, absolute; "": the running system's
 	Kernels []string // releases; none: all that are there
-	// Names choose modules: by a module's name, the kernel's own included, by
+	// Names choose modules: by a module's name or file, the kernel's own included, by
 	// the name of a package, with or without -KVER or -modules-KVER, or by that
 	// of a source of dkms. None: all modules that are not the kernel's own.
 	Names []string
@@ -145,6 +145,7 @@ const (
 	OldInitrd = "initramfs"  // the initramfs holds another file
 	Unfit     = "unloadable" // the module would not load
 	OfDKMS    = "dkms"       // what dkms built is not what is installed
+	OfDpkg    = "dpkg"       // the package is not wholly installed
 	NoKernel  = "no kernel"  // the modules are for a kernel that is not there
 )
 
@@ -194,9 +195,7 @@ func Read(ctx context.Context, o Options) (*Report, error) {
 	if m.config, err = depmod.Load(string(m.root)); err != nil {
 		return nil, err
 	}
-	if m.packages, err = m.readPackages(); err != nil {
-		return nil, err
-	}
+	m.packages = m.readPackages()
 	m.dkms = m.readDKMS()
 	r := &Report{Kernels: []*Kernel{}, DKMS: []*DKMS{}, Warnings: slices.Concat(m.config.Warnings, m.packages.warnings)}
 	if err := m.readTrees(ctx); err != nil {
@@ -298,7 +297,8 @@ func (r root) exists(name string) (bool, error) {
 	return err == nil, err
 }
 
-// runDepmod and runInitramfs say which command puts right what is old.
+// runDepmod, runInitramfs and runDpkg say which command puts right what is old
+// or half done.
 func (t *tree) runDepmod() string {
 	if t.root == "" {
 		return "run depmod " + t.Release
@@ -311,6 +311,13 @@ func (t *tree) runInitramfs() string {
 		return "run update-initramfs -u -k " + t.Release
 	}
 	return fmt.Sprintf("run chroot %s update-initramfs -u -k %s", t.root.quoted(), t.Release)
+}
+
+func (t *tree) runDpkg() string {
+	if t.root == "" {
+		return "run dpkg --configure -a"
+	}
+	return fmt.Sprintf("run chroot %s dpkg --configure -a", t.root.quoted())
 }
 
 // quoted is the root as a word of a shell.

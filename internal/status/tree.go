@@ -279,8 +279,16 @@ func (m *machine) named(labels ...string) bool {
 
 // hasLabel compares as the kernel does, which takes - and _ for the same.
 func hasLabel(labels []string, name string) bool {
-	same := func(s string) string { return strings.ReplaceAll(s, "-", "_") }
-	return name != "" && slices.ContainsFunc(labels, func(l string) bool { return same(l) == same(name) })
+	name = moduleOf(name)
+	return name != "" && slices.ContainsFunc(labels, func(l string) bool { return strings.ReplaceAll(l, "-", "_") == name })
+}
+
+// moduleOf is a module's name where that of its file may stand as well.
+func moduleOf(name string) string {
+	if isModule(name) {
+		return depmod.ModuleName(name)
+	}
+	return strings.ReplaceAll(name, "-", "_")
 }
 
 // choose sets the modules of each kernel that are told of: all that are not its
@@ -295,7 +303,7 @@ func (m *machine) choose(trees []*tree) error {
 					wanted[mod.Name], found[name] = true, true
 				}
 			}
-			if module := strings.ReplaceAll(name, "-", "_"); t.decisions[module] != nil {
+			if module := moduleOf(name); t.decisions[module] != nil {
 				wanted[module], found[name] = true, true
 			}
 		}

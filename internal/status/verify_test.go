@@ -36,7 +36,7 @@ func TestVerifyAcrossPackages(t *testing.T) {
 	files := map[string]string{
 		dir + "modules.order":                        "",
 		dir + "updates/needs.ko":                     string(needs.Bytes()),
-		dir + "build/.config":                        "CONFIG_X86_64=y\nCONFIG_SMP=y\nCONFIG_MODULE_UNLOAD=y\nCONFIG_CC_VERSION_TEXT=\"sh (made up) 1.2\"\n",
+		dir + "build/.config":                        "CONFIG_X86_64=y\nCONFIG_SMP=y\nCONFIG_MODULE_UNLOAD=y\nCONFIG_CC_VERSION_TEXT=\"gcc (made up) 1.2\"\n",
 		dir + "build/Module.symvers":                 "0x12345678\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n",
 		dir + "build/include/generated/utsrelease.h": "#define UTS_RELEASE \"" + release + "\"\n",
 	}
