@@ -104,19 +104,28 @@ func parseManifest(text string) (manifest, error) {
 	}
 	m := make(manifest, 0, n)
 	for line := range strings.Lines(rest) {
-		field := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 5)
-		if len(field) != 5 || len(field[0]) != 1 {
+		u, err := parseUnpacked(strings.TrimSuffix(line, "\n"))
+		if err != nil {
 			return nil, errManifest
 		}
-		size, err1 := strconv.ParseInt(field[1], 10, 64)
-		mtime, err2 := strconv.ParseInt(field[2], 10, 64)
-		name, err3 := strconv.Unquote(field[4])
-		if errors.Join(err1, err2, err3) != nil || !filepath.IsLocal(name) {
-			return nil, errManifest
-		}
-		m = append(m, unpacked{field[0][0], size, mtime, field[3], name})
+		m = append(m, u)
 	}
 	return m, nil
+}
+
+// parseUnpacked reads one line.
+func parseUnpacked(line string) (unpacked, error) {
+	kind, line, _ := strings.Cut(line, " ")
+	sizeText, line, _ := strings.Cut(line, " ")
+	mtimeText, line, _ := strings.Cut(line, " ")
+	sum, nameText, _ := strings.Cut(line, " ")
+	size, err1 := strconv.ParseInt(sizeText, 10, 64)
+	mtime, err2 := strconv.ParseInt(mtimeText, 10, 64)
+	name, err3 := strconv.Unquote(nameText)
+	if err1 != nil || err2 != nil || err3 != nil || len(kind) != 1 || !filepath.IsLocal(name) {
+		return unpacked{}, errManifest
+	}
+	return unpacked{kind[0], size, mtime, sum, name}, nil
 }
 
 // check compares root with m. It looks at each file, 10 ms for the headers of
