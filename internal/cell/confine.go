@@ -4,6 +4,7 @@ package cell
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,6 +17,7 @@ import (
 	"github.com/gokms/gokms/internal/target"
 	"github.com/gokms/gokms/pkg/dkms"
 	"github.com/gokms/gokms/pkg/kbuild"
+	"github.com/gokms/gokms/pkg/kmod"
 )
 
 // The places of dkms on a default machine, which are those of every sandbox.
@@ -91,12 +93,42 @@ func (c *Cell) buildRun(ctx context.Context) (func(*exec.Cmd) error, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.told(box.Run), nil
+}
+
+// told is run after Tell.
+func (c *Cell) told(run func(*exec.Cmd) error) func(*exec.Cmd) error {
 	return func(cmd *exec.Cmd) error {
 		if c.opts.Tell != nil {
 			c.opts.Tell(cmd)
 		}
-		return box.Run(cmd)
-	}, nil
+		return run(cmd)
+	}
+}
+
+// stripOptions are those of [Cell.kmodOptions] for the programs that read what
+// the build has made. In the sandbox they see the modules and nothing else of
+// the run; what they leave is the caller's again before it is looked at.
+func (c *Cell) stripOptions() (*kmod.Options, error) {
+	o := c.kmodOptions()
+	if !c.opts.Sandboxed {
+		return o, nil
+	}
+	state := filepath.Join(c.workDir(), "sandbox")
+	if err := os.MkdirAll(state, 0o755); err != nil {
+		return nil, err
+	}
+	dir := c.modulesDir()
+	box, err := sandbox.New(sandbox.Spec{
+		Mounts: []sandbox.Mount{{Host: dir, Path: dir, Writable: true}}, StateDir: state, Memory: c.opts.Memory,
+	})
+	if err != nil {
+		return nil, err
+	}
+	o.Run = c.told(func(cmd *exec.Cmd) error {
+		return errors.Join(box.Run(cmd), box.TakeMounts())
+	})
+	return o, nil
 }
 
 // sandbox shows the kernel's headers, the sources of the run, and own.

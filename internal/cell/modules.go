@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -33,7 +34,7 @@ func (c *Cell) addModules(ctx context.Context, p *packing, built []kbuild.Module
 	for i, b := range built {
 		modules[i] = &module{Module: b, path: b.Path}
 	}
-	if err := c.each(ctx, modules, c.strip); err != nil {
+	if err := c.strip(ctx, modules); err != nil {
 		return err
 	}
 	if err := c.verify(p.record, modules); err != nil {
@@ -58,43 +59,66 @@ func (c *Cell) each(ctx context.Context, modules []*module, do func(context.Cont
 	return group.Wait()
 }
 
-// strip strips a module, after its debug information was copied if a package
-// of debug symbols is wanted, and reads it. The module's bytes are the same
-// either way.
-func (c *Cell) strip(ctx context.Context, m *module) error {
-	o := c.kmodOptions()
-	if m.Strip {
-		if err := c.splitDebug(ctx, m, o); err != nil {
-			return err
-		}
-		if err := kmod.Strip(ctx, m.path, o); err != nil {
-			return err
-		}
-	}
-	var err error
-	m.file, err = readModule(m, o)
-	return err
-}
-
-// splitDebug copies the debug information of a module that has some, and an
-// identity by which debuggers find it.
-func (c *Cell) splitDebug(ctx context.Context, m *module, o *kmod.Options) error {
-	if !c.opts.Dbgsym {
-		return nil
-	}
-	f, err := readModule(m, o)
-	if err != nil || !f.Debug || len(f.BuildID) == 0 {
-		return err
-	}
-	file := m.path + ".debug"
-	if err := kmod.SplitDebug(ctx, m.path, file, o); err != nil {
-		return err
-	}
-	info, err := os.Stat(file)
+// strip strips the modules, after their debug information was copied if a
+// package of debug symbols is wanted, and reads them. A module's bytes are the
+// same either way.
+func (c *Cell) strip(ctx context.Context, modules []*module) error {
+	o, err := c.stripOptions()
 	if err != nil {
 		return err
 	}
-	m.debug = &bmdeb.DebugFile{BuildID: f.BuildID, Size: info.Size(), Open: opener(file)}
+	if c.opts.Dbgsym {
+		if err := c.splitDebug(ctx, modules, o); err != nil {
+			return err
+		}
+	}
+	var paths []string
+	for _, m := range modules {
+		if m.Strip {
+			paths = append(paths, m.path)
+		}
+	}
+	if err := kmod.StripAll(ctx, paths, o); err != nil {
+		return err
+	}
+	return c.each(ctx, modules, func(_ context.Context, m *module) (err error) {
+		m.file, err = readModule(m, c.kmodOptions())
+		return err
+	})
+}
+
+// splitDebug copies the debug information of those modules that are stripped of
+// some, and an identity by which debuggers find it.
+func (c *Cell) splitDebug(ctx context.Context, modules []*module, o *kmod.Options) error {
+	err := c.each(ctx, modules, func(_ context.Context, m *module) error {
+		if !m.Strip {
+			return nil
+		}
+		f, err := readModule(m, c.kmodOptions())
+		if err == nil && f.Debug && len(f.BuildID) > 0 {
+			m.debug = &bmdeb.DebugFile{BuildID: f.BuildID}
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	split := slices.DeleteFunc(slices.Clone(modules), func(m *module) bool { return m.debug == nil })
+	paths := make([]string, len(split))
+	for i, m := range split {
+		paths[i] = m.path
+	}
+	if err := kmod.SplitDebugAll(ctx, paths, o); err != nil {
+		return err
+	}
+	for i, m := range split {
+		file := paths[i] + kmod.DebugSuffix
+		info, err := os.Stat(file)
+		if err != nil {
+			return err
+		}
+		m.debug.Size, m.debug.Open = info.Size(), opener(file)
+	}
 	return nil
 }
 
@@ -140,7 +164,7 @@ func suffix(c kmod.Compression) string { return ".ko" + c.Ext() }
 
 // kmodOptions choose the strip that goes with the kernel's compiler.
 func (c *Cell) kmodOptions() *kmod.Options {
-	return &kmod.Options{LLVM: c.Kernel.Compiler.LLVM, CrossPrefix: c.Kernel.CrossPrefix, Run: c.opts.Run}
+	return &kmod.Options{LLVM: c.Kernel.Compiler.LLVM, CrossPrefix: c.Kernel.CrossPrefix, Run: c.opts.Run, Jobs: c.opts.Jobs}
 }
 
 // readModule reads a module under the name that it gets in the package.

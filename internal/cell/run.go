@@ -104,6 +104,9 @@ func (c *Cell) workDir() string { return filepath.Dir(c.Layout.DKMSTree.Host) }
 // workLog is the build log before it is published.
 func (c *Cell) workLog() string { return filepath.Join(c.workDir(), "make.log") }
 
+// modulesDir holds the modules that were built.
+func (c *Cell) modulesDir() string { return filepath.Join(c.workDir(), "modules") }
+
 // build runs kbuild.
 func (c *Cell) build(ctx context.Context, r *Result) (*kbuild.Result, error) {
 	if err := errors.Join(os.MkdirAll(c.workDir(), 0o755), os.MkdirAll(c.Layout.TmpDir.Host, 0o700)); err != nil {
@@ -118,7 +121,7 @@ func (c *Cell) build(ctx context.Context, r *Result) (*kbuild.Result, error) {
 	b := &kbuild.Build{
 		Conf: c.Conf, Tree: c.Kernel.Tree, Layout: c.Layout, SourceHost: c.Source.Dir, Jobs: c.opts.Jobs,
 		ExtraSymvers: c.extraSymvers(), Epoch: c.clock,
-		Out: filepath.Join(c.workDir(), "modules"), LogPath: c.workLog(), Run: run, Now: c.opts.Now,
+		Out: c.modulesDir(), LogPath: c.workLog(), Run: run, Now: c.opts.Now,
 		DKMSConf: c.Source.Conf.Text, Programs: c.Kernel.Programs, Libraries: c.Kernel.Libraries,
 	}
 	built, err := b.Do(ctx)

@@ -5,7 +5,9 @@ package sandbox
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -86,5 +88,37 @@ func TestLargeFile(t *testing.T) {
 	out, err := newBox(t, nil).sh(t, "truncate -s 4G a && echo may; truncate -s 5G b || echo may not")
 	if err != nil || !strings.HasPrefix(out, "may\n") || !strings.HasSuffix(out, "may not\n") {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// TestTakeMounts has what a command may leave for a caller who opens it by name.
+func TestTakeMounts(t *testing.T) {
+	for _, tt := range []struct{ name, script, want string }{
+		{"files", "mkdir -p a/b && echo x >a/b/c && echo y >d && chmod 4755 d", ""},
+		{"link", "mkdir a && ln -s /etc/shadow a/b", "a/b is no file of one name"},
+		{"pipe", "mkfifo p", "p is no file of one name"},
+		{"two names", "echo x >a && ln a b", "a is no file of one name"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBox(t, nil)
+			if out, err := b.sh(t, tt.script); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			err := b.TakeMounts()
+			if tt.want != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("TakeMounts() = %v; want %s", err, tt.want)
+				}
+				return
+			}
+			mustDo(t, err)
+			for _, name := range []string{"", "a", "a/b", "a/b/c", "d"} {
+				info, err := os.Lstat(filepath.Join(b.build, name))
+				mustDo(t, err)
+				if uid := info.Sys().(*syscall.Stat_t).Uid; int(uid) != os.Geteuid() {
+					t.Errorf("%q belongs to %d", name, uid)
+				}
+			}
+		})
 	}
 }

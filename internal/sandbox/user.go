@@ -74,6 +74,45 @@ func (s *Sandbox) giveMounts() error {
 	return nil
 }
 
+// TakeMounts makes the caller the owner of what is writable again, after the
+// last command, so that no other process of nobody's can change it. Whatever is
+// neither a directory nor a file with one name is an error: a caller who opens
+// files there by name then follows no link and waits for no pipe.
+func (s *Sandbox) TakeMounts() error {
+	for _, m := range s.spec.Mounts {
+		if !m.Writable {
+			continue
+		}
+		if err := s.take(m.Host); err != nil {
+			return fmt.Errorf("take %s back: %w", m.Host, err)
+		}
+	}
+	return nil
+}
+
+// take is the reverse of give: no directory is looked into before it is the
+// caller's.
+func (s *Sandbox) take(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if s.user == superuser {
+			if err := os.Lchown(path, os.Geteuid(), os.Getegid()); err != nil {
+				return err
+			}
+		}
+		info, err := os.Lstat(path)
+		if err != nil {
+			return err
+		}
+		if !info.IsDir() && (!info.Mode().IsRegular() || info.Sys().(*syscall.Stat_t).Nlink > 1) {
+			return fmt.Errorf("%s is no file of one name (%v)", path, info.Mode())
+		}
+		return nil
+	})
+}
+
 // give changes the owner of all in dir, of links and not of what they lead to.
 // A file with a second name may have it elsewhere, where root's file would
 // become nobody's.

@@ -13,7 +13,21 @@ import (
 // debuggers find it by the build-id. A program that is not installed is a
 // [*ToolError].
 func SplitDebug(ctx context.Context, path, out string, o *Options) error {
-	objcopy := o.stripTool()
-	objcopy.name = strings.Replace(objcopy.name, "strip", "objcopy", 1)
-	return o.run(ctx, objcopy, nil, "--only-keep-debug", operand(path), operand(out))
+	return o.run(ctx, o.objcopyTool(), nil, "--only-keep-debug", operand(path), operand(out))
+}
+
+// DebugSuffix ends the names of the files that [SplitDebugAll] makes.
+const DebugSuffix = ".debug"
+
+// SplitDebugAll is [SplitDebug] for several modules, by one command, to files
+// beside them with [DebugSuffix]: o.Run is called once, if at all.
+func SplitDebugAll(ctx context.Context, paths []string, o *Options) error {
+	return o.runEach(ctx, o.objcopyTool(), paths, "--only-keep-debug", item, item+DebugSuffix)
+}
+
+// objcopyTool belongs to the strip that o selects.
+func (o *Options) objcopyTool() tool {
+	t := o.stripTool()
+	t.name = strings.Replace(t.name, "strip", "objcopy", 1)
+	return t
 }

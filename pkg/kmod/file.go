@@ -19,6 +19,8 @@ import (
 type Options struct {
 	// Run runs xz(1), strip(1) and objcopy(1); nil: (*exec.Cmd).Run.
 	Run func(*exec.Cmd) error
+	// Jobs is how many programs [StripAll] and [SplitDebugAll] run at a time; 0: 1.
+	Jobs int
 	// Path is where these are searched, in the form of PATH; "": [DefaultPath].
 	// It is their PATH as well; of the caller's environment they see nothing.
 	Path string

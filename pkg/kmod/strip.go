@@ -15,16 +15,24 @@ import (
 // not installed is a [*ToolError]; debug information that is there afterwards
 // is an error, too.
 func Strip(ctx context.Context, path string, o *Options) error {
+	return StripAll(ctx, []string{path}, o)
+}
+
+// StripAll is [Strip] for several modules, by one command: o.Run is called
+// once, if at all.
+func StripAll(ctx context.Context, paths []string, o *Options) error {
 	tool := o.stripTool()
-	if err := o.run(ctx, tool, nil, "-g", operand(path)); err != nil {
+	if err := o.runEach(ctx, tool, paths, "-g", item); err != nil {
 		return err
 	}
-	name, err := debugSection(path)
-	if err != nil {
-		return fmt.Errorf("after %s: %w", tool.name, err)
-	}
-	if name != "" {
-		return fmt.Errorf("%s: has a section %s after %s -g", path, name, tool.name)
+	for _, path := range paths {
+		name, err := debugSection(path)
+		if err != nil {
+			return fmt.Errorf("after %s: %w", tool.name, err)
+		}
+		if name != "" {
+			return fmt.Errorf("%s: has a section %s after %s -g", path, name, tool.name)
+		}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ package kmod
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -49,5 +50,48 @@ func TestOracleStripForeign(t *testing.T) {
 	sections := output(t, "readelf", "-hSW", path)
 	if strings.Contains(sections, ".debug_") || !strings.Contains(sections, ".modinfo") || !strings.Contains(sections, "AArch64") {
 		t.Errorf("after Strip():\n%s", sections)
+	}
+}
+
+// TestOracleStripAll strips several modules by one command, and names the one
+// that cannot be.
+func TestOracleStripAll(t *testing.T) {
+	testkit.Tools(t, "aarch64-linux-gnu-strip", "aarch64-linux-gnu-objcopy", "xargs")
+	calls := 0
+	o := &Options{CrossPrefix: "aarch64-linux-gnu-", Jobs: 2, Run: func(cmd *exec.Cmd) error { calls++; return cmd.Run() }}
+	dir := t.TempDir()
+	var paths []string
+	for _, name := range []string{"a.ko", "b c.ko", "-d\n{}.ko"} {
+		paths = append(paths, filepath.Join(dir, name))
+		if err := os.Rename(foreignModule(t), paths[len(paths)-1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := SplitDebugAll(t.Context(), paths, o); err != nil {
+		t.Fatal(err)
+	}
+	if err := StripAll(t.Context(), paths, o); err != nil {
+		t.Fatal(err)
+	}
+	if calls != 2 {
+		t.Errorf("%d commands; want 2", calls)
+	}
+	for _, path := range paths {
+		if name, err := debugSection(path); err != nil || name != "" {
+			t.Errorf("%q: has %q, %v", path, name, err)
+		}
+		if name, err := debugSection(path + DebugSuffix); err != nil || name == "" {
+			t.Errorf("%q: has %q, %v", path+DebugSuffix, name, err)
+		}
+	}
+	if err := os.WriteFile(paths[1], []byte("no module"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := StripAll(t.Context(), paths, o); err == nil || !strings.Contains(err.Error(), "b c.ko") {
+		t.Errorf("StripAll() of no module = %v", err)
+	}
+	o.CrossPrefix = "no-such-"
+	if err := StripAll(t.Context(), paths, o); err == nil || !strings.Contains(err.Error(), "no-such-strip is not installed") {
+		t.Errorf("StripAll() without the program = %v", err)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gokms/gokms/pkg/proc"
@@ -63,6 +65,38 @@ func (o *Options) run(ctx context.Context, t tool, setup func(*exec.Cmd), args .
 		return fmt.Errorf("%s: %w", strings.Join(cmd.Args, " "), err)
 	}
 	return nil
+}
+
+// item stands for a path in the arguments of runEach.
+const item = "{}"
+
+// runEach runs t for each of paths, several at a time: by xargs(1) where there
+// is more than one, so that o.Run is called once.
+func (o *Options) runEach(ctx context.Context, t tool, paths []string, args ...string) error {
+	if len(paths) == 0 {
+		return nil
+	}
+	if len(paths) == 1 {
+		args = slices.Clone(args)
+		for i, a := range args {
+			args[i] = strings.ReplaceAll(a, item, operand(paths[0]))
+		}
+		return o.run(ctx, t, nil, args...)
+	}
+	path, err := o.lookPath(t)
+	if err != nil {
+		return err
+	}
+	var names strings.Builder
+	for _, p := range paths {
+		names.WriteString(operand(p) + "\x00")
+	}
+	jobs := 1
+	if o != nil {
+		jobs = max(jobs, o.Jobs)
+	}
+	args = append([]string{"-0", "-P", strconv.Itoa(jobs), "-I", item, path}, args...)
+	return o.run(ctx, tool{"xargs", "findutils"}, func(cmd *exec.Cmd) { cmd.Stdin = strings.NewReader(names.String()) }, args...)
 }
 
 // tail is the end of what a program said.
