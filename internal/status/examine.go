@@ -117,6 +117,9 @@ func (mod *Module) judge(t *tree) {
 // judgePackages finds out whether dpkg has wholly installed the packages that the
 // module is of.
 func (mod *Module) judgePackages(t *tree) {
+	if !t.Image {
+		return
+	}
 	var packages []string
 	if mod.From == FromPackage {
 		packages = append(packages, mod.Package)

@@ -69,9 +69,14 @@ func (t *tree) judgeImage() {
 	default:
 		todo = append(todo, "remove the packages "+strings.Join(packages, ", "))
 	}
-	if todo = append(todo, sorted(rest)...); len(todo) > 0 {
-		t.Problems = append(t.Problems, problemf(NoKernel, "the kernel is not there, and so these modules are of no use: %s", strings.Join(todo, "; ")))
+	if todo = append(todo, sorted(rest)...); len(todo) == 0 {
+		return
 	}
+	text := strings.Join(todo, "; ")
+	if t.Package != "" {
+		text = "install " + t.Package + " again, or " + text
+	}
+	t.Problems = append(t.Problems, problemf(NoKernel, "the kernel is not there, and so these modules are of no use: %s", text))
 }
 
 // sorted are the texts in their order, each once.
