@@ -14,7 +14,7 @@ import (
 
 // findKernels finds the kernels asked for, and fetches those that are not here.
 func (c *command) findKernels(ctx context.Context) ([]*target.Kernel, error) {
-	progress := cli.NewProgress(c.env, prog, c.log, c.level)
+	progress := c.progress()
 	kernels, err := c.places.Finder(c.run(), kbuild.LookPath, progress).Find(ctx, c.kernels)
 	progress.End()
 	if err != nil {
@@ -31,4 +31,15 @@ func (c *command) findKernels(ctx context.Context) ([]*target.Kernel, error) {
 		}
 	}
 	return kernels, nil
+}
+
+// progress tells what is fetched, and what goes wrong meanwhile without being
+// the end of it.
+func (c *command) progress() *cli.Progress {
+	p := cli.NewProgress(c.env, prog, c.log, c.level)
+	c.places.Warn = func(err error) {
+		p.End()
+		c.log.Warn(err)
+	}
+	return p
 }

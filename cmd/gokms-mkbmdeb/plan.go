@@ -117,7 +117,7 @@ func (c *command) fetchSource(ctx context.Context, arg string) (string, error) {
 	case c.places.NoCache != nil:
 		return "", c.places.NoCache
 	}
-	progress := cli.NewProgress(c.env, prog, c.log, c.level)
+	progress := c.progress()
 	defer progress.End()
 	return c.places.Archive(c.run(), progress).Deb(ctx, name)
 }

@@ -66,7 +66,7 @@ func (a *Archive) damaged(err error) error {
 		return err
 	}
 	if _, told := a.told.LoadOrStore(err.Error(), true); !told {
-		a.o.Warn(fmt.Errorf("%w; it is fetched again", err))
+		a.o.Warn(fmt.Errorf("%v; it is fetched again", err))
 	}
 	return nil
 }
