@@ -195,8 +195,10 @@ func (o *options) check() []error {
 			bad("--package-version: %w", err)
 		}
 	}
-	if o.revision != "" && !revisionRE.MatchString(o.revision) {
-		bad("--revision %q: want letters, digits, \".\", \"+\" and \"~\"", o.revision)
+	if o.revision != "" {
+		if err := version.ValidRevision(o.revision); err != nil {
+			bad("--revision %q: %w", o.revision, err)
+		}
 	}
 	for _, p := range o.provides {
 		if err := bmdeb.CheckProvides(p); err != nil {
@@ -265,7 +267,6 @@ func (o *options) checkMaintainer() []error {
 }
 
 var (
-	revisionRE   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.~+]*$`)
 	directiveRE  = regexp.MustCompile(`^[A-Z_]+=`)
 	maintainerRE = regexp.MustCompile(`^[^<>[:cntrl:]]+ <[^<>@[:space:][:cntrl:]]+@[^<>@[:space:][:cntrl:]]+>$`)
 )

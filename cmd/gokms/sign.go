@@ -19,6 +19,7 @@ import (
 	"github.com/gokms/gokms/internal/target/flags"
 	"github.com/gokms/gokms/pkg/kbuild"
 	"github.com/gokms/gokms/pkg/kmod"
+	"github.com/gokms/gokms/pkg/version"
 )
 
 const extractHelp = `Usage: gokms sign extract [options] -o DIR PACKAGE.deb...
@@ -215,6 +216,12 @@ func signAttach(ctx context.Context, c *ucli.Context, env *cli.Env) error {
 
 // revisionError wants a decision on the versions.
 func revisionError(c *ucli.Context) error {
+	value := c.String("revision")
+	if value != "" {
+		if err := version.ValidRevision(value); err != nil {
+			return fmt.Errorf("--revision %q: %w", value, err)
+		}
+	}
 	switch revision := c.IsSet("revision"); {
 	case revision && c.Bool("unpublished"):
 		return errors.New("--revision and --unpublished contradict each other")

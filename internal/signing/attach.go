@@ -108,6 +108,11 @@ type job struct {
 
 func newJob(o *AttachOptions, debs []*deb) (*job, error) {
 	j := &job{AttachOptions: o, versions: map[string]string{}, renamed: map[string]string{}}
+	if o.Revision != "" {
+		if err := version.ValidRevision(o.Revision); err != nil {
+			return nil, fmt.Errorf("revision %q: %w", o.Revision, err)
+		}
+	}
 	for _, d := range debs {
 		j.versions[d.name] = d.version
 		if err := version.Validate(j.revised(d.version)); err != nil {

@@ -284,7 +284,8 @@ func TestAttachRefuses(t *testing.T) {
 		{"empty package in the manifest", func(t *testing.T, s *stage) {
 			write(t, filepath.Join(s.options.Signatures, ManifestFile), []byte(`{"schema":"gokms-signing/1","packages":{"`+foo+`":null}}`))
 		}, "manifest.json: says nothing about the package " + foo},
-		{"revision", func(_ *testing.T, s *stage) { s.options.Revision = "a b" }, `revision "a b": version "1:2.0-1+a b"`},
+		{"revision", func(_ *testing.T, s *stage) { s.options.Revision = "a b" }, `revision "a b": want letters, digits`},
+		{"revision with a hyphen", func(_ *testing.T, s *stage) { s.options.Revision = "a-1" }, `revision "a-1": want letters, digits`},
 		{"twice the same package", func(_ *testing.T, s *stage) { s.options.Debs = append(s.options.Debs, s.debs[0]) }, "is the package " + foo + ", as "},
 		{"two of one name", func(t *testing.T, s *stage) {
 			s.options.Revision = ""

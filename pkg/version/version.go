@@ -27,6 +27,17 @@ func Validate(v string) error {
 	return nil
 }
 
+// ValidRevision reports what keeps r from being appended to a version as "+r",
+// nil if nothing does. It may hold no hyphen: that would make what follows it the
+// Debian revision, and what was this part of the upstream version, by which
+// "1-2+a-1" is later than "1-3".
+func ValidRevision(r string) error {
+	if r == "" || foreign(r, ".+~") != "" || strings.ContainsRune(".+~", rune(r[0])) {
+		return errors.New(`want letters, digits, ".", "+" and "~", a letter or digit first`)
+	}
+	return nil
+}
+
 // Compare returns a negative number if a is earlier than b, a positive one if
 // it is later, and 0 if dpkg holds the two for equal ("1.0" and "0:1.0-0").
 // Versions that [Validate] refuses are ordered by the same rules.

@@ -110,6 +110,21 @@ var compareTests = []struct {
 	{"1A", "1a", -1},
 }
 
+func TestValidRevision(t *testing.T) {
+	for r, ok := range map[string]bool{
+		"1": true, "sig1": true, "b1.2~rc+x": true, "R2": true,
+		"": false, "a-1": false, "-1": false, "a b": false, "a:1": false, "+1": false, ".1": false, "~1": false, "a/b": false, "é": false, "a\n": false,
+	} {
+		if err := ValidRevision(r); (err == nil) != ok {
+			t.Errorf("ValidRevision(%q) = %v; want ok %v", r, err, ok)
+		}
+		// What it stands for: no revision outranks the next one of the package.
+		if ok && Compare("0.12.7-2+"+r, "0.12.7-3") >= 0 {
+			t.Errorf("0.12.7-2+%s is not earlier than 0.12.7-3", r)
+		}
+	}
+}
+
 func TestCompare(t *testing.T) {
 	for _, tt := range compareTests {
 		if got := sign(Compare(tt.a, tt.b)); got != tt.want {
