@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/gokms/gokms/pkg/control"
@@ -35,7 +36,8 @@ type AttachOptions struct {
 	// not be that of the old ones.
 	Out string
 	// Changes are .changes and .buildinfo files that name the packages; new
-	// ones are written into Out, under the same names.
+	// ones are written into Out, with the Revision in their names, too. The
+	// .buildinfo that a .changes lists is taken along if it lies beside it.
 	Changes []string
 	Programs
 }
@@ -71,6 +73,9 @@ func Attach(ctx context.Context, o *AttachOptions) (a *Attached, err error) {
 	if err := errors.Join(append(errs, s.strays())...); err != nil {
 		return nil, err
 	}
+	if !slices.ContainsFunc(signed, func(m map[string]verified) bool { return len(m) > 0 }) {
+		return nil, errors.New("no module to sign")
+	}
 	if _, statErr := os.Stat(o.Out); errors.Is(statErr, fs.ErrNotExist) {
 		defer func() {
 			if err != nil {
@@ -88,10 +93,8 @@ func Attach(ctx context.Context, o *AttachOptions) (a *Attached, err error) {
 			return nil, err
 		}
 	}
-	for _, path := range inOrder(o.Changes) {
-		if err := j.changes(path); err != nil {
-			return nil, err
-		}
+	if err := j.allChanges(); err != nil {
+		return nil, err
 	}
 	return j.publish()
 }
@@ -122,10 +125,8 @@ func newJob(o *AttachOptions, debs []*deb) (*job, error) {
 	if err := os.MkdirAll(o.Out, 0o777); err != nil {
 		return nil, err
 	}
-	if o.Revision == "" {
-		if err := j.apart(debs); err != nil {
-			return nil, err
-		}
+	if err := j.apart(debs); err != nil {
+		return nil, err
 	}
 	var err error
 	j.tmp, err = os.MkdirTemp(o.Out, ".gokms-attach-")
@@ -133,8 +134,12 @@ func newJob(o *AttachOptions, debs []*deb) (*job, error) {
 }
 
 // apart refuses to replace a package by a signed one of the same name: it could
-// not be attached to again; and two packages that would have one name.
+// not be attached to again; and two packages of one name where the signed ones
+// would have it, too, or lists of files could mean either.
 func (j *job) apart(debs []*deb) error {
+	if j.Revision != "" && len(j.Changes) == 0 {
+		return nil
+	}
 	out, err := os.Stat(j.Out)
 	if err != nil {
 		return err
@@ -143,15 +148,15 @@ func (j *job) apart(debs []*deb) error {
 	for _, d := range debs {
 		name := filepath.Base(d.path)
 		if seen[name] != "" {
-			return &Error{Deb: d.path, Err: fmt.Errorf("has the name of %s, and so would the signed packages", seen[name]),
-				Cure: "give a revision, or attach to one after the other"}
+			return &Error{Deb: d.path, Err: fmt.Errorf("has the name of %s: the signed packages, or the lines of a .changes, could not be told apart", seen[name]),
+				Cure: "attach to one after the other"}
 		}
 		seen[name] = d.path
 		dir, err := os.Stat(filepath.Dir(d.path))
 		if err != nil {
 			return err
 		}
-		if os.SameFile(out, dir) {
+		if j.Revision == "" && os.SameFile(out, dir) {
 			return &Error{Deb: d.path, Err: errors.New("would be overwritten by the signed package"), Cure: "give a revision, or another directory for the results"}
 		}
 	}

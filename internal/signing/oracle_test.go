@@ -168,26 +168,26 @@ func TestOracleChanges(t *testing.T) {
 			t.Fatalf("%q: %v: %s", argv, err, out)
 		}
 	}
-	list := func(deb, dir string) (changes, info string) {
+	list := func(deb, dir, name string) (changes, info string) {
 		t.Helper()
-		changes, info = filepath.Join(dir, "foo.changes"), filepath.Join(dir, "foo.buildinfo")
+		changes, info = filepath.Join(dir, "foo.changes"), filepath.Join(dir, name)
 		write(t, filepath.Join(src, "debian/files"), []byte(filepath.Base(deb)+" kernel optional automatic=yes\n"))
 		if _, err := os.Stat(info); err != nil {
 			in("dpkg-genbuildinfo", "--build=binary", "-O"+info, "-u"+dir)
 		} else {
-			in("dpkg-distaddfile", "foo.buildinfo", "misc", "optional")
+			in("dpkg-distaddfile", name, "misc", "optional")
 		}
 		in("dpkg-genchanges", "--build=binary", "-O"+changes, "-u"+dir)
 		return changes, info
 	}
-	changes, info := list(s.debs[0], s.dir)
+	changes, info := list(s.debs[0], s.dir, "foo.buildinfo")
 	s.options.Changes = []string{changes, info}
 	a, err := Attach(t.Context(), &s.options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	mended := sums(t, a.Changes[1])
-	fresh, _ := list(a.Debs[0], s.out)
+	fresh, _ := list(a.Debs[0], s.out, "foo+sig1.buildinfo")
 	if diff := cmp.Diff(sums(t, fresh), mended); diff != "" {
 		t.Errorf(".changes (-dpkg-genchanges +Attach):\n%s", diff)
 	}

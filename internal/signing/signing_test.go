@@ -425,17 +425,17 @@ Files:
 func TestChanges(t *testing.T) {
 	s := newStage(t)
 	for name, text := range map[string]string{
-		"foo.changes":   changes,
-		"foo.buildinfo": "Format: 1.0\nSource: foo\nChecksums-Sha256:\n 1 2 foo-modules-6.1.0-56-amd64_2.0-1_amd64.deb\n",
+		"foo.changes":         changes,
+		"foo_2.0-1.buildinfo": "Format: 1.0\nSource: foo\nChecksums-Sha256:\n 1 2 foo-modules-6.1.0-56-amd64_2.0-1_amd64.deb\n",
 	} {
-		write(t, filepath.Join(s.dir, name), []byte(strings.ReplaceAll(text, "foo_2.0-1.buildinfo", "foo.buildinfo")))
+		write(t, filepath.Join(s.dir, name), []byte(text))
 		s.options.Changes = append(s.options.Changes, filepath.Join(s.dir, name))
 	}
 	a, err := Attach(t.Context(), &s.options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{filepath.Join(s.out, "foo.buildinfo"), filepath.Join(s.out, "foo.changes")}, a.Changes); diff != "" {
+	if diff := cmp.Diff([]string{filepath.Join(s.out, "foo_2.0-1+sig1.buildinfo"), filepath.Join(s.out, "foo+sig1.changes")}, a.Changes); diff != "" {
 		t.Errorf("Changes (-want +got):\n%s", diff)
 	}
 	line := func(path, algorithm, more string) string {
@@ -470,12 +470,80 @@ func TestChangesRefuses(t *testing.T) {
 		s := newStage(t)
 		path := filepath.Join(s.dir, "x.changes")
 		write(t, path, []byte(tt.text))
+		write(t, filepath.Join(s.dir, "foo_2.0-1.buildinfo"), []byte("Format: 1.0\nChecksums-Sha256:\n 1 2 "+filepath.Base(s.debs[0])+"\n"))
 		s.options.Changes = []string{path}
 		if _, err := Attach(t.Context(), &s.options); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: Attach() = %v; want %s", name, err, tt.want)
 		}
 		if _, err := os.Stat(s.out); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: Attach() leaves %v", name, tree(t, s.out))
+		}
+	}
+}
+
+// TestChangesOfOthers has a .changes that lists more than is given.
+func TestChangesOfOthers(t *testing.T) {
+	const dbgsym = "foo-modules-" + kver + "-dbgsym_2.0-1_amd64.deb"
+	const buildinfo = "Format: 1.0\nChecksums-Sha256:\n 1 2 foo-modules-" + kver + "_2.0-1_amd64.deb\n"
+	withDbgsym := changes + " 1 2 debug optional " + dbgsym + "\n"
+	for _, tt := range []struct {
+		name, changes string
+		change        func(*stage)
+		want          string // within the error; "": none
+		made          string // names of new lists
+	}{
+		{"taken along", changes, func(*stage) {}, "", "foo_2.0-1+sig1.buildinfo foo_2.0-1+sig1_amd64.changes"},
+		{"unpublished", changes, func(s *stage) { s.options.Revision = "" }, "", "foo_2.0-1.buildinfo foo_2.0-1_amd64.changes"},
+		{"not there", changes, func(s *stage) { os.Remove(filepath.Join(s.dir, "foo_2.0-1.buildinfo")) },
+			"foo_2.0-1_amd64.changes: lists foo_2.0-1.buildinfo, which does not lie beside it", ""},
+		{"elsewhere", strings.ReplaceAll(changes, "foo_2.0-1.b", "../foo.b"), func(*stage) {}, "lists ../foo.buildinfo, which does not", ""},
+		{"with symbols", withDbgsym, func(*stage) {}, "", "foo_2.0-1+sig1.buildinfo foo_2.0-1+sig1_amd64.changes"},
+		{"without symbols", withDbgsym, func(s *stage) { s.options.Debs = s.debs[:2] },
+			dbgsym + " depends on foo-modules-" + kver + " (= 1:2.0-1), which becomes 1:2.0-1+sig1", ""},
+		{"symbols not there", withDbgsym, func(s *stage) { s.options.Debs = s.debs[:2]; os.Remove(s.debs[2]) },
+			dbgsym + " depends on foo-modules-" + kver + " (= 1:2.0-1), which becomes 1:2.0-1+sig1", ""},
+		{"without symbols, unpublished", withDbgsym, func(s *stage) { s.options.Debs, s.options.Revision = s.debs[:2], "" }, "",
+			"foo_2.0-1.buildinfo foo_2.0-1_amd64.changes"},
+		{"another package", changes + " 1 2 kernel optional bar-modules-" + kver + "_1.0_amd64.deb\n", func(s *stage) { s.options.Debs = s.debs[:1] }, "",
+			"foo_2.0-1+sig1.buildinfo foo_2.0-1+sig1_amd64.changes"},
+		{"two of one name", changes, func(s *stage) {
+			same := filepath.Join(s.dir, "b", filepath.Base(s.debs[0]))
+			os.Mkdir(filepath.Dir(same), 0o755)
+			os.Rename(s.debs[1], same)
+			s.options.Debs = []string{s.debs[0], same}
+		}, "/b/foo-modules-" + kver + "_2.0-1_amd64.deb: has the name of ", ""},
+		{"symbols only", changes, func(s *stage) { s.options.Debs = s.debs[2:] }, "no module to sign", ""},
+	} {
+		s := newStage(t)
+		path := filepath.Join(s.dir, "foo_2.0-1_amd64.changes")
+		write(t, path, []byte(tt.changes))
+		write(t, filepath.Join(s.dir, "foo_2.0-1.buildinfo"), []byte(buildinfo))
+		s.options.Changes = []string{path}
+		tt.change(s)
+		a, err := Attach(t.Context(), &s.options)
+		if tt.want != "" {
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%s: Attach() = %v; want %s", tt.name, err, tt.want)
+			}
+			if _, err := os.Stat(s.out); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s: Attach() leaves %v", tt.name, tree(t, s.out))
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: Attach() = %v", tt.name, err)
+			continue
+		}
+		var made []string
+		for _, path := range a.Changes {
+			made = append(made, filepath.Base(path))
+		}
+		if got := strings.Join(made, " "); got != tt.made {
+			t.Errorf("%s: Attach() makes %s; want %s", tt.name, got, tt.made)
+		}
+		_, sum, err := digestOf(a.Changes[0], lists["Checksums-Sha256"]())
+		if text := string(read(t, a.Changes[1])); err != nil || !strings.Contains(text, "\n "+sum+" ") || strings.Contains(text, "foo_2.0-1.buildinfo") != (s.options.Revision == "") {
+			t.Errorf("%s: the new .changes does not list the new .buildinfo:\n%s", tt.name, text)
 		}
 	}
 }
