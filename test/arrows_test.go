@@ -46,7 +46,7 @@ var arrows = map[string]string{
 	"internal/signing":      "pkg/control pkg/debfile pkg/kmod pkg/version",
 	"internal/verify":       "pkg/kernel pkg/kmod pkg/textfile",
 	"internal/status":       "internal/verify pkg/control pkg/depmod pkg/kernel pkg/kmod pkg/proc pkg/textfile pkg/version",
-	"internal/archive":      "pkg/control pkg/debfile pkg/proc pkg/textfile pkg/version",
+	"internal/archive":      "pkg/control pkg/debfile pkg/kernel pkg/proc pkg/textfile pkg/version",
 	"internal/record":       "internal/archive pkg/control pkg/kernel pkg/proc pkg/version",
 	"internal/target":       "internal/archive internal/record internal/sandbox pkg/control pkg/debfile pkg/kernel pkg/proc pkg/version",
 	"internal/target/flags": "internal/archive internal/cli internal/target",

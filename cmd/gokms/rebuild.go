@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	ucli "github.com/urfave/cli/v2"
 
@@ -299,6 +300,7 @@ func (r *rebuilder) build(ctx context.Context, program string) (err error) {
 	}
 	cmd := exec.CommandContext(ctx, program, r.arguments(dir)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it tidies up
+	cmd.WaitDelay = 10 * time.Second
 	cmd.Dir, cmd.Env, cmd.Stderr = r.env.Dir, r.environment(), r.env.Stderr
 	if err := runner(r.env, r.log)(cmd); err != nil {
 		if ctx.Err() != nil {

@@ -38,7 +38,7 @@ func (a *Archive) command(ctx context.Context, dir string, argv ...string) (stri
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	var stdout, stderr bytes.Buffer
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &stdout, &stderr
-	cmd.Env = append(cmd.Environ(), "LC_ALL=C.UTF-8", "LANGUAGE=")
+	cmd.Env = environ(cmd)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 2 * time.Second
@@ -51,6 +51,13 @@ func (a *Archive) command(ctx context.Context, dir string, argv ...string) (stri
 		return stdout.String(), a.classify(e)
 	}
 	return stdout.String(), nil
+}
+
+// environ is the caller's environment, with its proxies, but for what is none
+// of apt's business.
+func environ(cmd *exec.Cmd) []string {
+	secret := func(entry string) bool { return strings.HasPrefix(entry, "KBUILD_SIGN_PIN=") }
+	return append(slices.DeleteFunc(cmd.Environ(), secret), "LC_ALL=C.UTF-8", "LANGUAGE=")
 }
 
 // complaints are the lines of errors in apt's output, else its warnings, each

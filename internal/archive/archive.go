@@ -25,9 +25,10 @@ package archive
 import (
 	"context"
 	"os/exec"
-	"runtime"
 	"sync"
 	"time"
+
+	"github.com/gokms/gokms/pkg/kernel"
 )
 
 // Options of [Open].
@@ -119,24 +120,12 @@ func Open(o Options) *Archive {
 	}
 	a := &Archive{o: o, arch: o.Arch, build: o.BuildArch, lists: map[string]*lists{}}
 	if a.build == "" {
-		a.build = debianArch()
+		a.build = kernel.OwnArch()
 	}
 	if a.arch == "" {
 		a.arch = a.build
 	}
 	return a
-}
-
-// debianArch is the architecture that this program was built for. Looking it
-// up must cost nothing: dpkg is not asked.
-func debianArch() string {
-	names := map[string]string{
-		"386": "i386", "arm": "armhf", "ppc64le": "ppc64el", "mipsle": "mipsel", "mips64le": "mips64el",
-	}
-	if name, ok := names[runtime.GOARCH]; ok {
-		return name
-	}
-	return runtime.GOARCH
 }
 
 // progress tells how far a step is.

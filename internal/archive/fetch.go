@@ -188,10 +188,9 @@ func newSet(entries []*entry, assumed []string) *Set {
 // keepOne brings one package into the cache, unless it is there.
 func (a *Archive) keepOne(ctx context.Context, c choice) (*entry, error) {
 	var e *entry
-	there := func() bool {
-		var err error
+	there := func() (is bool, err error) {
 		e, err = a.readEntry(c.SHA256, byTime)
-		return e != nil && err == nil
+		return e != nil, err
 	}
 	err := a.make(ctx, c.SHA256, a.debDir(c.SHA256), there, func(dir string) (err error) {
 		deb := c.file
@@ -206,8 +205,8 @@ func (a *Archive) keepOne(ctx context.Context, c choice) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !there() {
-		return nil, fmt.Errorf("%s: vanished from the cache", a.debDir(c.SHA256))
+	if is, err := there(); !is || err != nil {
+		return nil, errors.Join(err, fmt.Errorf("%s: vanished from the cache", a.debDir(c.SHA256)))
 	}
 	e.Size = c.Size
 	return e, nil
@@ -434,7 +433,7 @@ func (a *Archive) keepDeb(ctx context.Context, p Package) (path string, err erro
 		return "", err
 	}
 	path = a.debPath(p)
-	there := func() bool { _, err := os.Stat(path); return err == nil }
+	there := func() (bool, error) { _, err := os.Stat(path); return err == nil, nil }
 	return path, a.make(ctx, p.SHA256, filepath.Dir(path), there, func(dir string) error {
 		deb, err := a.download(ctx, l, p, dir)
 		if err != nil {

@@ -35,7 +35,7 @@ func (a *Archive) queryInstalled(ctx context.Context) (installed, error) {
 	cmd := exec.CommandContext(ctx, "dpkg-query", "--admindir="+a.o.AdminDir, "-W", "-f="+queryFormat)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.Env = append(cmd.Environ(), "LC_ALL=C.UTF-8")
+	cmd.Env = environ(cmd)
 	if err := a.o.Run(cmd); err != nil {
 		return nil, fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, strings.TrimSpace(stderr.String()))
 	}

@@ -295,7 +295,7 @@ const maxNames = 500
 func (l *lists) show(ctx context.Context, which string, names []string) ([]Package, error) {
 	var all []Package
 	for some := range slices.Chunk(names, maxNames) {
-		some = slices.DeleteFunc(some, func(name string) bool { return control.ValidPackageName(name) != nil })
+		some = slices.DeleteFunc(slices.Clone(some), func(name string) bool { return control.ValidPackageName(name) != nil })
 		if len(some) == 0 {
 			continue
 		}

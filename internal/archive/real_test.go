@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gokms/gokms/internal/testkit"
+	"github.com/gokms/gokms/pkg/kernel"
 )
 
 // TestRealHeaders fetches today's kernel of Debian and compares it with what
@@ -21,7 +22,7 @@ func TestRealHeaders(t *testing.T) {
 		t.Skip("-short: fetches 30 MB")
 	}
 	a := Open(Options{CacheDir: filepath.Join(t.TempDir(), "cache")})
-	found, err := a.Find(t.Context(), headersPrefix+debianArch())
+	found, err := a.Find(t.Context(), headersPrefix+kernel.OwnArch())
 	if _, down := errors.AsType[*UnreachableError](err); down {
 		testkit.Missing(t, "network: "+err.Error())
 	}

@@ -199,8 +199,11 @@ func (a *Archive) publish(set *Set) error {
 // as a whole. What is damaged is an error offline.
 func (a *Archive) readEntry(sum string, how care) (*entry, error) {
 	text, err := os.ReadFile(filepath.Join(a.debDir(sum), "package.json"))
-	if err != nil {
-		return nil, nil // whoever makes it meets the cause
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil: // it may be there, and whole
+		return nil, a.cacheError(err)
 	}
 	var e entry
 	if json.Unmarshal(text, &e) != nil || e.SHA256 != sum {
@@ -247,9 +250,9 @@ func (a *Archive) Verify(ctx context.Context, p Package) error {
 // make lets fill make the directory that is to become dest, where one process
 // at a time makes what has this SHA-256. It does nothing if there says that it
 // is there.
-func (a *Archive) make(ctx context.Context, sum, dest string, there func() bool, fill func(dir string) error) error {
-	if there() {
-		return nil
+func (a *Archive) make(ctx context.Context, sum, dest string, there func() (bool, error), fill func(dir string) error) error {
+	if is, err := there(); is || err != nil {
+		return err
 	}
 	temp := a.tempDir(sum)
 	if err := a.makeDirs(filepath.Dir(temp), filepath.Dir(dest)); err != nil {
@@ -260,8 +263,8 @@ func (a *Archive) make(ctx context.Context, sum, dest string, there func() bool,
 		return a.cacheError(err)
 	}
 	defer lock.release()
-	if there() {
-		return nil // while we waited
+	if is, err := there(); is || err != nil {
+		return err // while we waited
 	}
 	defer os.RemoveAll(temp)
 	if err := errors.Join(os.RemoveAll(temp), os.RemoveAll(dest)); err != nil {

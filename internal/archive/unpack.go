@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -51,6 +52,10 @@ func (a *Archive) unpack(ctx context.Context, deb, dir, sum string) error {
 	}
 	if err := x.finish(); err != nil {
 		return err
+	}
+	// It may have been another file when its sum was taken.
+	if now, err := sumFile(deb); err != nil || now != sum {
+		return errors.Join(err, fmt.Errorf("%s has changed while it was unpacked", deb))
 	}
 	if err := a.writeFile(filepath.Join(dir, "files"), []byte(x.manifest().String())); err != nil {
 		return err

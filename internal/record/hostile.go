@@ -37,11 +37,8 @@ func checkHeaders(h Headers) error {
 	if err := version.Validate(h.Version); err != nil {
 		return fmt.Errorf("package %s: %w", h.Name, err)
 	}
-	if !architectureRE.MatchString(h.Architecture) {
-		return fmt.Errorf("package %s: architecture %q is none", h.Name, h.Architecture)
+	if err := control.ValidArchitecture(h.Architecture); err != nil {
+		return fmt.Errorf("package %s: %w", h.Name, err)
 	}
 	return nil
 }
-
-// architectureRE is an architecture's name (Debian Policy 5.6.8).
-var architectureRE = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)

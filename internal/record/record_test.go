@@ -76,7 +76,7 @@ func TestReadRefuses(t *testing.T) {
 		{"tool's package", func(r *Record) { r.Tools[0].Package = "--admindir=/x" }, `tool xz: package name "--admindir=/x" does not begin with a letter or digit`},
 		{"header's name", func(r *Record) { r.Kernels[0].Headers[0].Name = "-o" }, `package name "-o" does not begin with a letter or digit`},
 		{"header's version", func(r *Record) { r.Kernels[0].Headers[0].Version = "1 2" }, `package linux-headers-6.1.0-1-amd64: version "1 2": character " " in upstream version`},
-		{"header's architecture", func(r *Record) { r.Kernels[0].Headers[0].Architecture = "a/../b" }, `package linux-headers-6.1.0-1-amd64: architecture "a/../b" is none`},
+		{"header's architecture", func(r *Record) { r.Kernels[0].Headers[0].Architecture = "a/../b" }, `package linux-headers-6.1.0-1-amd64: architecture name "a/../b": want small letters, digits and "-"`},
 		{"given", func(r *Record) { r.Kernels[0].Given = "h" }, `kernel 6.1.0-1-amd64: given "h": want an absolute path`},
 		{"tree", func(r *Record) { r.Kernels[0].Trees = []Tree{{Path: "/t"}} }, `tree /t: sha256 "" is none`},
 	} {
