@@ -26,7 +26,7 @@ import (
 const everything = "linux-headers-6.1.0-2-amd64 linux-headers-6.1.0-2-common linux-kbuild-6.1 libelf1 libssl3 pahole zlib1g libdw1"
 
 func two() []deb {
-	return slices.Concat(kernel("6.1.0-1", "6.1.1-1"), kernel("6.1.0-2", "6.1.2-1"), programs)
+	return slices.Concat(headerPackages("6.1.0-1", "6.1.1-1"), headerPackages("6.1.0-2", "6.1.2-1"), programs)
 }
 
 func hint(err error) string {
@@ -209,7 +209,7 @@ func TestTree(t *testing.T) {
 
 func TestFind(t *testing.T) {
 	t.Parallel()
-	debs := slices.Concat(two(), kernel("6.12.3+deb12", "6.12.3-1"), []deb{
+	debs := slices.Concat(two(), headerPackages("6.12.3+deb12", "6.12.3-1"), []deb{
 		{name: "linux-headers-6.1.0-1-rt-amd64", version: "6.1.1-1", depends: "linux-headers-6.1.0-1-common-rt (= 6.1.1-1)"},
 		{name: "linux-headers-6.1.0-1-common-rt", version: "6.1.1-1", arch: "all"},
 		{name: "linux-headers-amd64", version: "6.1.2-1", depends: "linux-headers-6.1.0-2-amd64 (= 6.1.2-1)"},
@@ -673,7 +673,7 @@ func TestRefresh(t *testing.T) {
 		t.Errorf("Find() a day later: %v; want an update", err)
 	}
 	// A name that is new.
-	r.add(t, kernel("6.1.0-3", "6.1.3-1")...)
+	r.add(t, headerPackages("6.1.0-3", "6.1.3-1")...)
 	a := Open(m.Options)
 	if found, err := a.Find(t.Context(), "linux-headers-6.1.0-3-amd64"); len(found) != 1 || m.count(" update") != 1 {
 		t.Errorf("Find() of a new kernel = %v, %v; want an update", found, err)
@@ -688,7 +688,7 @@ func TestRefresh(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r.add(t, kernel("6.1.0-2", "6.1.2-9")...)
+	r.add(t, headerPackages("6.1.0-2", "6.1.2-9")...)
 	set, err := Open(m.Options).Fetch(t.Context(), found[0])
 	if err != nil || set.Packages[0].Version != "6.1.2-9" || set.Packages[1].Version != "6.1.2-9" {
 		t.Errorf("Fetch() of a version that is gone = %v, %v; want 6.1.2-9", set, err)
@@ -697,7 +697,7 @@ func TestRefresh(t *testing.T) {
 
 func TestForeign(t *testing.T) {
 	t.Parallel()
-	arm := kernel("6.1.0-2", "6.1.2-1")
+	arm := headerPackages("6.1.0-2", "6.1.2-1")
 	for i := range arm[0].files {
 		arm[0].files[i].Path = strings.ReplaceAll(arm[0].files[i].Path, "amd64", "arm64")
 	}
@@ -837,7 +837,7 @@ func TestFetchExact(t *testing.T) {
 	if err != nil || names(got) != names(want) || got.Release != want.Release || m.count("apt") != 0 {
 		t.Errorf("FetchExact() from the cache = %v, %v", got, err)
 	}
-	r.add(t, kernel("6.1.0-2", "6.1.2-2")...) // newer ones
+	r.add(t, headerPackages("6.1.0-2", "6.1.2-2")...) // newer ones
 	bare := newMachine(t, r)
 	a = Open(bare.Options)
 	got, err = a.FetchExact(t.Context(), packages)
@@ -872,7 +872,7 @@ func TestUnpackGiven(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	var debs []string
-	for _, d := range slices.Concat(kernel("6.1.0-2", "6.1.2-1"), programs, []deb{
+	for _, d := range slices.Concat(headerPackages("6.1.0-2", "6.1.2-1"), programs, []deb{
 		{name: "linux-kbuild-6.1", version: "6.1-6", arch: "arm64"},
 	}) {
 		debs = append(debs, makeDeb(t, dir, d))

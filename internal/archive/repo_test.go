@@ -60,8 +60,8 @@ func flavour(release string) []debfile.File {
 	}
 }
 
-// kernel are the packages of one version of a kernel, as Debian has them.
-func kernel(abi, version string) []deb {
+// headerPackages are those of one version of a kernel, as Debian has them.
+func headerPackages(abi, version string) []deb {
 	base := "linux-headers-" + abi
 	return []deb{
 		{name: base + "-amd64", version: version, source: "linux-signed (" + version + "+1)", files: flavour(abi + "-amd64"),
