@@ -49,7 +49,7 @@ var arrows = map[string]string{
 	"internal/archive":      "pkg/control pkg/debfile pkg/kernel pkg/proc pkg/textfile pkg/version",
 	"internal/record":       "internal/archive pkg/control pkg/kernel pkg/proc pkg/version",
 	"internal/target":       "internal/archive internal/record internal/sandbox pkg/control pkg/debfile pkg/kernel pkg/proc pkg/version",
-	"internal/target/flags": "internal/archive internal/cli internal/target",
+	"internal/target/flags": "internal/archive internal/cli internal/target pkg/kernel",
 }
 
 func TestArrows(t *testing.T) {
