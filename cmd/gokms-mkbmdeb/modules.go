@@ -20,6 +20,7 @@ type moduleOptions struct {
 	noVerify []string
 	noDbgsym bool
 	sign     *cell.Signing // nil: they stay unsigned
+	doubts   []error       // about what is signed with
 }
 
 func moduleFlags() []ucli.Flag {
@@ -47,8 +48,39 @@ func newModuleOptions(c *ucli.Context, env *cli.Env, abs func(string) string) (m
 	if o.sign, err = newSigning(c, env, abs); err != nil {
 		errs = append(errs, err)
 	}
+	if o.sign != nil {
+		o.doubts = exposed(o.sign.Key, abs("sign-pin-file"))
+	}
+	if o.sign != nil && o.sign.Required {
+		errs, o.doubts = append(errs, o.doubts...), nil
+	}
 	return o, errors.Join(errs...)
 }
+
+// exposed tells of files that hold a secret and can be read by others.
+func exposed(key, pin string) []error {
+	var doubts []error
+	for _, file := range [][2]string{{"--sign-key", key}, {"--sign-pin-file", pin}} {
+		if file[1] == "" || kmod.InToken(file[1]) {
+			continue
+		}
+		if err := kmod.CheckPrivate(file[1]); err != nil {
+			doubts = append(doubts, fmt.Errorf("%s: %w", file[0], err))
+		}
+	}
+	return doubts
+}
+
+// hidePIN keeps what runs without a sandbox from reading in /proc the PIN that
+// came by the environment. In a sandbox there is another /proc.
+func (c *command) hidePIN() error {
+	if c.sandboxed || c.env.Getenv(pinVariable) == "" {
+		return nil
+	}
+	return cli.HideEnvironment()
+}
+
+const pinVariable = "KBUILD_SIGN_PIN"
 
 // noAutoDbgsym is as debhelper reads DEB_BUILD_OPTIONS.
 func noAutoDbgsym(env *cli.Env) bool {
@@ -78,7 +110,7 @@ func newSigning(c *ucli.Context, env *cli.Env, abs func(string) string) (*cell.S
 	if cert == "" {
 		return nil, errors.New("--sign-key wants the key's certificate: --sign-cert is missing")
 	}
-	s := &cell.Signing{Key: key, Certificate: cert, PIN: kmod.PIN(env.Getenv("KBUILD_SIGN_PIN")), Required: c.Bool("require-signed")}
+	s := &cell.Signing{Key: key, Certificate: cert, PIN: kmod.PIN(env.Getenv(pinVariable)), Required: c.Bool("require-signed")}
 	for _, name := range tokenVariables {
 		if value := env.Getenv(name); value != "" {
 			s.Env = append(s.Env, name+"="+value)

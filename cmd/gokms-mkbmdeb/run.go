@@ -73,7 +73,7 @@ func (c *command) do(ctx context.Context) (err error) {
 	if err := c.decideSandbox(ctx); err != nil {
 		return cli.BadInput(err)
 	}
-	if err := c.makeWork(); err != nil {
+	if err := errors.Join(c.hidePIN(), c.makeWork()); err != nil {
 		return planError(err)
 	}
 	defer func() { err = errors.Join(err, c.tidy()) }()
@@ -89,6 +89,9 @@ func (c *command) do(ctx context.Context) (err error) {
 		for _, w := range c.depmod.Warnings {
 			c.log.Warn(w)
 		}
+	}
+	for _, doubt := range c.doubts {
+		c.log.Warn(doubt)
 	}
 	for _, one := range cells {
 		c.warn(one)

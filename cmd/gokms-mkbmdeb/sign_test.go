@@ -24,8 +24,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 
 	"github.com/gokms/gokms/internal/cell"
+	"github.com/gokms/gokms/internal/cli"
 	"github.com/gokms/gokms/pkg/kmod"
 )
 
@@ -88,6 +90,28 @@ func key(ts *testscript.TestScript, neg bool, args []string) {
 	}{{".key", "PRIVATE KEY", private}, {".crt", "CERTIFICATE", cert}} {
 		text := pem.EncodeToMemory(&pem.Block{Type: f.kind, Bytes: f.data})
 		ts.Check(os.WriteFile(ts.MkAbs(args[0]+f.ext), text, 0o600))
+	}
+}
+
+// TestHidePIN is not parallel: it changes the process.
+func TestHidePIN(t *testing.T) {
+	defer unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
+	for _, tt := range []struct {
+		environ   []string
+		sandboxed bool
+		want      int
+	}{
+		{nil, false, 1},
+		{[]string{"KBUILD_SIGN_PIN=1"}, true, 1},
+		{[]string{"KBUILD_SIGN_PIN=1"}, false, 0},
+	} {
+		if err := unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0); err != nil {
+			t.Fatal(err)
+		}
+		err := (&command{env: &cli.Env{Environ: tt.environ}, sandboxed: tt.sandboxed}).hidePIN()
+		if got, gotErr := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); got != tt.want || err != nil || gotErr != nil {
+			t.Errorf("%q, sandboxed %v: hidePIN() = %v, dumpable %d; want %d", tt.environ, tt.sandboxed, err, got, tt.want)
+		}
 	}
 }
 

@@ -298,6 +298,11 @@ func (r *rebuilder) build(ctx context.Context, program string) (err error) {
 		}
 		defer func() { err = errors.Join(err, tidy(dir)) }()
 	}
+	if r.env.Getenv("KBUILD_SIGN_PIN") != "" {
+		if err := cli.HideEnvironment(); err != nil {
+			return err
+		}
+	}
 	cmd := exec.CommandContext(ctx, program, r.arguments(dir)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it tidies up
 	cmd.WaitDelay = 10 * time.Second

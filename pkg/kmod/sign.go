@@ -112,9 +112,33 @@ func (s *Signer) Check(ctx context.Context, o *Options, now time.Time) (warning,
 		return nil, err
 	}
 	if err := o.Sign(ctx, trial, s); err != nil {
-		return nil, fmt.Errorf("trial signature: %w", err)
+		return nil, plainly(err)
 	}
 	return CheckValidity(cert, now), nil
+}
+
+// plainly is err, of a trial signature, without the names of files that the user
+// has never heard of, where it says enough without.
+func plainly(err error) error {
+	if e, ok := errors.AsType[*KeyError](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*ToolError](err); ok {
+		return e
+	}
+	return fmt.Errorf("trial signature: %w", err)
+}
+
+// CheckPrivate returns a [*KeyError] if the file at path, which holds a key or
+// its PIN, can be read by others than its owner. Pipes pass, and what is not
+// there.
+func CheckPrivate(path string) error {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o044 == 0 {
+		return nil
+	}
+	return &KeyError{Reason: fmt.Sprintf("%s can be read by others than its owner: its mode is %04o", path, info.Mode().Perm()),
+		Cure: "run chmod go= " + path}
 }
 
 // check looks at what can be seen without a program.
@@ -147,10 +171,16 @@ func (s *Signer) check() error {
 func CheckKeyURI(key string) error {
 	if InToken(key) && strings.Contains(key, "pin-value=") {
 		return &KeyError{Reason: "the pkcs11: URI of the key holds a pin-value, which every user could read",
-			Cure: "set KBUILD_SIGN_PIN, or name a file that holds the PIN"}
+			Cure: cureNone}
 	}
 	return nil
 }
+
+// What to do about a PIN.
+const (
+	cureNone  = "set KBUILD_SIGN_PIN, or name a file that holds it: --sign-pin-file FILE"
+	cureWrong = "what KBUILD_SIGN_PIN, or the file of --sign-pin-file, holds is wrong: correct it"
+)
 
 // InToken says whether key is a pkcs11: URI, for which no sign-file is needed.
 func InToken(key string) bool { return strings.HasPrefix(key, "pkcs11:") }
@@ -352,7 +382,6 @@ func (s *Signer) explain(err error) error {
 		}
 		return false
 	}
-	const cure = "set KBUILD_SIGN_PIN, or name a file that holds it"
 	switch {
 	case says("private key does not match certificate"):
 		return &KeyError{Reason: fmt.Sprintf("key %s and certificate %s do not belong together", s.Key, s.Certificate), Err: pe}
@@ -361,11 +390,11 @@ func (s *Signer) explain(err error) error {
 	case says("PIN locked"):
 		return &KeyError{Reason: fmt.Sprintf("key %s: the token's PIN is locked", s.Key), Err: pe}
 	case s.PIN == "" && says("bad password read", "unable to get passphrase", "PIN incorrect", "No PIN code was entered"):
-		return &KeyError{Reason: fmt.Sprintf("key %s needs a PIN or passphrase", s.Key), Cure: cure, Err: pe}
+		return &KeyError{Reason: fmt.Sprintf("key %s needs a PIN or passphrase", s.Key), Cure: cureNone, Err: pe}
 	case says("PIN incorrect", "PIN invalid"):
-		return &KeyError{Reason: fmt.Sprintf("key %s: wrong PIN", s.Key), Cure: cure, Err: pe}
+		return &KeyError{Reason: fmt.Sprintf("key %s: wrong PIN", s.Key), Cure: cureWrong, Err: pe}
 	case says("bad decrypt"):
-		return &KeyError{Reason: fmt.Sprintf("key %s: wrong passphrase", s.Key), Cure: cure, Err: pe}
+		return &KeyError{Reason: fmt.Sprintf("key %s: wrong passphrase", s.Key), Cure: cureWrong, Err: pe}
 	case s.inToken() && says("object not found", "The private key was not found"):
 		return &KeyError{Reason: fmt.Sprintf("key %s: no token has such a key", s.Key), Err: pe,
 			Cure: "p11tool --list-all lists tokens and keys"}

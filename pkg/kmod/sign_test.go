@@ -181,7 +181,10 @@ func wantKeyError(t *testing.T, path string, s *Signer, want, hint string) {
 	onlyThere(t, path)
 }
 
-const pinCure = "set KBUILD_SIGN_PIN, or name a file that holds it"
+const (
+	pinCure      = "set KBUILD_SIGN_PIN, or name a file that holds it: --sign-pin-file FILE"
+	wrongPINCure = "what KBUILD_SIGN_PIN, or the file of --sign-pin-file, holds is wrong: correct it"
+)
 
 func TestOraclePassphrase(t *testing.T) {
 	testkit.Tools(t, "openssl")
@@ -198,7 +201,10 @@ func TestOraclePassphrase(t *testing.T) {
 		s.PIN = ""
 		wantKeyError(t, path, s, "key "+s.Key+" needs a PIN or passphrase", pinCure)
 		s.PIN = "Irrtum"
-		wantKeyError(t, path, s, "key "+s.Key+": wrong passphrase", pinCure)
+		wantKeyError(t, path, s, "key "+s.Key+": wrong passphrase", wrongPINCure)
+		if _, err := s.Check(t.Context(), nil, signingTime); fmt.Sprint(err) != "key "+s.Key+": wrong passphrase" {
+			t.Errorf("Check() = %v; want the reason alone", err)
+		}
 		s.PIN = "Geheimnis"
 		if err := (*Options)(nil).Sign(t.Context(), path, s); err != nil {
 			t.Errorf("Sign() with a passphrase = %v", err)
@@ -232,7 +238,7 @@ func TestOracleSignRefuses(t *testing.T) {
 		{func(s *Signer) { s.SignFile = "/nonexistent" }, "/nonexistent is not there, which signs modules",
 			"install the package linux-kbuild-... that the kernel's header package depends on"},
 		{func(s *Signer) { s.Key = "pkcs11:token=t?pin-value=1234" }, "the pkcs11: URI of the key holds a pin-value, which every user could read",
-			"set KBUILD_SIGN_PIN, or name a file that holds the PIN"},
+			pinCure},
 	} {
 		s := good
 		tt.change(&s)
@@ -251,6 +257,30 @@ func TestOracleSignRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantKeyError(t, path, &good, "is compressed with gzip: modules are signed before", "")
+}
+
+func TestCheckPrivate(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "pin")
+	if err := os.WriteFile(path, []byte("1234\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const reason = " can be read by others than its owner: its mode is "
+	for mode, want := range map[os.FileMode]string{
+		0o600: "<nil>", 0o400: "<nil>", 0o711: "<nil>", 0o640: path + reason + "0640", 0o604: path + reason + "0604", 0o644: path + reason + "0644",
+	} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(CheckPrivate(path)); got != want {
+			t.Errorf("CheckPrivate() of mode %o = %s; want %s", mode, got, want)
+		}
+	}
+	for _, other := range []string{path + ".gone", filepath.Dir(path), "/dev/null"} {
+		if err := CheckPrivate(other); err != nil {
+			t.Errorf("CheckPrivate(%q) = %v", other, err)
+		}
+	}
 }
 
 func TestValidity(t *testing.T) {

@@ -70,7 +70,7 @@ func TestOracleToken(t *testing.T) {
 		change     func(*Signer)
 		want, hint string
 	}{
-		{func(s *Signer) { s.PIN = "9999" }, "key " + uri + "signer: wrong PIN", pinCure},
+		{func(s *Signer) { s.PIN = "9999" }, "key " + uri + "signer: wrong PIN", wrongPINCure},
 		{func(s *Signer) { s.PIN = "" }, "key " + uri + "signer needs a PIN or passphrase", pinCure},
 		{func(s *Signer) { s.Key = uri + "gone" }, "key " + uri + "gone: no token has such a key", "p11tool --list-all lists tokens and keys"},
 		{func(s *Signer) { s.Key = "pkcs11:token=gone;object=x" }, "key pkcs11:token=gone;object=x: no token has such a key", "p11tool --list-all lists tokens and keys"},
