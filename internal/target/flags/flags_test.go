@@ -31,18 +31,18 @@ func parse(t *testing.T, env *cli.Env, args ...string) (*Options, error) {
 }
 
 func TestNew(t *testing.T) {
-	o, err := parse(t, &cli.Env{Dir: "/work"}, "--headers", "a/../b", "--headers=/c", "--cache-dir=cache", "-aarm64", "--offline",
+	o, err := parse(t, &cli.Env{Dir: "/here"}, "--headers", "a/../b", "--headers=/c", "--cache-dir=cache", "-aarm64", "--offline",
 		"--apt-options", "-o Dir::Etc::SourceList='a b' -oX=$HOME", "--apt-options=--config-file=/f")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(o.Headers, " "); got != "/work/b /c" {
+	if got := strings.Join(o.Headers, " "); got != "/here/b /c" {
 		t.Errorf("headers %q", got)
 	}
 	if want := []string{"-o", "Dir::Etc::SourceList=a b", "-oX=", "--config-file=/f"}; !slices.Equal(o.Apt, want) {
 		t.Errorf("apt options %q; want %q", o.Apt, want)
 	}
-	if o.CacheDir != "/work/cache" || o.NoCache != nil || o.Arch != "arm64" || !o.Offline || o.ModulesRoot != "/lib/modules" {
+	if o.CacheDir != "/here/cache" || o.NoCache != nil || o.Arch != "arm64" || !o.Offline || o.ModulesRoot != "/lib/modules" {
 		t.Errorf("options %+v", o)
 	}
 }
@@ -76,7 +76,7 @@ func TestCacheDir(t *testing.T) {
 		{"", filepath.Join(home, "none"), "", `no place for fetched headers: HOME "` + home + `/none" is not a directory`},
 		{"", ".", "", `no place for fetched headers: HOME "." is not a directory`},
 	} {
-		o, err := parse(t, &cli.Env{Dir: "/work", Environ: []string{"XDG_CACHE_HOME=" + tt.xdg, "HOME=" + tt.home}})
+		o, err := parse(t, &cli.Env{Dir: "/here", Environ: []string{"XDG_CACHE_HOME=" + tt.xdg, "HOME=" + tt.home}})
 		if err != nil {
 			t.Fatal(err)
 		}
