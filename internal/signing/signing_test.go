@@ -496,7 +496,10 @@ func TestChangesOfOthers(t *testing.T) {
 		{"unpublished", changes, func(s *stage) { s.options.Revision = "" }, "", "foo_2.0-1.buildinfo foo_2.0-1_amd64.changes"},
 		{"not there", changes, func(s *stage) { os.Remove(filepath.Join(s.dir, "foo_2.0-1.buildinfo")) },
 			"foo_2.0-1_amd64.changes: lists foo_2.0-1.buildinfo, which does not lie beside it", ""},
-		{"elsewhere", strings.ReplaceAll(changes, "foo_2.0-1.b", "../foo.b"), func(*stage) {}, "lists ../foo.buildinfo, which does not", ""},
+		{"elsewhere", strings.ReplaceAll(changes, "foo_2.0-1.b", "tosign/foo.b"), func(s *stage) {
+			write(t, filepath.Join(s.options.Signatures, "foo.buildinfo"), []byte(buildinfo))
+		}, "lists tosign/foo.buildinfo, which does not", ""},
+		{"beside the old ones", changes, func(s *stage) { s.options.Out = s.dir }, "", "foo_2.0-1+sig1.buildinfo foo_2.0-1+sig1_amd64.changes"},
 		{"with symbols", withDbgsym, func(*stage) {}, "", "foo_2.0-1+sig1.buildinfo foo_2.0-1+sig1_amd64.changes"},
 		{"without symbols", withDbgsym, func(s *stage) { s.options.Debs = s.debs[:2] },
 			dbgsym + " depends on foo-modules-" + kver + " (= 1:2.0-1), which becomes 1:2.0-1+sig1", ""},
