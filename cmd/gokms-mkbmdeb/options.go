@@ -229,19 +229,25 @@ func (o *options) check() []error {
 			bad("%s %s: no such directory", dir[0], dir[1])
 		}
 	}
+	return append(append(errs, o.checkBuild()...), o.checkMaintainer()...)
+}
+
+// checkBuild does the same for what is about the build.
+func (o *options) checkBuild() []error {
+	var errs []error
 	if err := o.sandbox.Check(); err != nil {
 		errs = append(errs, err)
 	}
 	if o.timeout < 0 {
-		bad("--timeout %s: want no negative time", o.timeout)
+		errs = append(errs, fmt.Errorf("--timeout %s: want no negative time", o.timeout))
 	}
 	if o.memory > 0 && o.sandbox == cell.Off {
-		bad("--memory wants a sandbox, which --sandbox=off forbids")
+		errs = append(errs, errors.New("--memory wants a sandbox, which --sandbox=off forbids"))
 	}
 	if o.record != "" && o.noAct {
-		bad("--record and --no-act contradict each other: nothing is built that could be recorded")
+		errs = append(errs, errors.New("--record and --no-act contradict each other: nothing is built that could be recorded"))
 	}
-	return append(errs, o.checkMaintainer()...)
+	return errs
 }
 
 // oneSource refuses options that cannot go for several sources.
