@@ -20,7 +20,7 @@ import (
 // packages ask for is in apt's cache.
 func bare(t *testing.T) base {
 	return base{"bare", []string{"adduser"}, []string{
-		"build-essential", "debhelper", "dpkg-dev", "dkms", "linux-headers-" + arch(t),
+		"bubblewrap", "build-essential", "debhelper", "dpkg-dev", "dkms", "linux-headers-" + arch(t),
 	}}
 }
 

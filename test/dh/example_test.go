@@ -59,6 +59,12 @@ func wantSame(t *testing.T, s *tree) {
 	}
 }
 
+// withoutOverride is the output of a build but for the two lines that say that
+// i40e replaces the kernel's own.
+func withoutOverride(out string) string {
+	return regexp.MustCompile(`(?m)^dh_gokms_modules: warning: .* \[override\]\n`).ReplaceAllString(out, "")
+}
+
 // TestFull builds source and binaries, and wants all that dpkg and lintian
 // know of it to be in order.
 func TestFull(t *testing.T) {
@@ -68,7 +74,7 @@ func TestFull(t *testing.T) {
 	out := s.build(t, "-F")
 	wantDebs(t, s, source, meta, modules)
 	for _, word := range []string{"warning", "error", "uninitialized"} {
-		if strings.Contains(out, word) {
+		if strings.Contains(withoutOverride(out), word) {
 			t.Errorf("the build says %q:\n%s", word, out)
 		}
 	}
@@ -222,7 +228,7 @@ func TestDbgsym(t *testing.T) {
 	_, _, modules := names(t)
 	dbgsym := strings.Replace(modules, "_", "-dbgsym_", 1)
 	debs := s.debs(t)
-	if debs[dbgsym] == "" || strings.Contains(out, "warning") {
+	if debs[dbgsym] == "" || strings.Contains(withoutOverride(out), "warning") {
 		t.Errorf("packages %q:\n%s", slices.Sorted(maps.Keys(debs)), out)
 	}
 	delete(debs, dbgsym)
