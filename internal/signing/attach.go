@@ -189,7 +189,7 @@ func (j *job) deb(ctx context.Context, d *deb, signed map[string]verified) error
 	if err := j.repack(ctx, d, stanza, signed, file); err != nil {
 		return named(d, err)
 	}
-	if err := compare(d.path, file, j.Programs); err != nil {
+	if err := Compare(d.path, file, j.Programs); err != nil {
 		return err
 	}
 	j.made = append(j.made, name)

@@ -22,9 +22,7 @@ import (
 // member, but for md5sums, Installed-Size, and the version where the package
 // names its own or that of another one exactly. The first difference is the
 // error.
-func Compare(unsigned, signed string, p Programs) error { return compare(unsigned, signed, p) }
-
-func compare(unsigned, signed string, p Programs) error {
+func Compare(unsigned, signed string, p Programs) error {
 	before, err := readContent(unsigned, p)
 	if err != nil {
 		return err

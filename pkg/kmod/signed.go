@@ -70,20 +70,6 @@ func AppendSignature(module, pkcs7 []byte) []byte {
 	return append(signed, sigMagic...)
 }
 
-// ReadSignature reads the signature of the module at path, which may be
-// compressed; it is not verified. A module without one is [ErrUnsigned].
-func (o *Options) ReadSignature(path string) (*PKCS7, error) {
-	data, err := o.readContent(path)
-	if err != nil {
-		return nil, err
-	}
-	_, p, err := parseSigned(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return p, nil
-}
-
 func parseSigned(data []byte) ([]byte, *PKCS7, error) {
 	module, der, err := SplitSignature(data)
 	switch {
