@@ -20,17 +20,22 @@ func (c *command) findKernels(ctx context.Context) ([]*target.Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
+	var errs []error
 	for _, k := range kernels {
 		for _, w := range k.Warnings {
 			c.log.Warn(w)
 		}
 		// A compiler that is not there at all is an error of the plan.
 		err := k.CompareCompiler(&kernel.Options{Run: c.run(), LookPath: kbuild.LookPath})
-		if older, ok := errors.AsType[*kernel.VersionError](err); ok {
-			c.log.Warn(older)
+		other, ok := errors.AsType[*kernel.VersionError](err)
+		switch {
+		case ok && other.Older():
+			errs = append(errs, other)
+		case ok:
+			c.log.Warn(other)
 		}
 	}
-	return kernels, nil
+	return kernels, errors.Join(errs...)
 }
 
 // progress tells what is fetched, and what goes wrong meanwhile without being

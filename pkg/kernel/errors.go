@@ -4,6 +4,7 @@ package kernel
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -93,4 +94,21 @@ type VersionError struct {
 
 func (e *VersionError) Error() string {
 	return fmt.Sprintf("kernel %s was compiled with %q, and %s here is version %s", e.Release, e.Text, e.Command, e.Found)
+}
+
+// Older says whether the compiler here is older than the kernel's: it may not
+// know options that the kernel's makefiles use.
+func (e *VersionError) Older() bool {
+	found, _, _ := strings.Cut(e.Found, ".")
+	have, err1 := strconv.Atoi(found)
+	want, err2 := strconv.Atoi(e.Want)
+	return err1 == nil && err2 == nil && have < want
+}
+
+// Hint says what an older compiler has to make way for.
+func (e *VersionError) Hint() string {
+	if !e.Older() {
+		return ""
+	}
+	return fmt.Sprintf("let %s be of version %s, as the package %s-%s has it", e.Command, e.Want, e.Command, e.Want)
 }
