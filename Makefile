@@ -16,7 +16,7 @@ MAN_PAGES := $(patsubst doc/%.scd,$(MAN)/%,$(wildcard doc/*.scd))
 BUILD_PACKAGES := linux-headers-$(ARCH) build-essential bubblewrap xz-utils patch
 TEST_PACKAGES := $(BUILD_PACKAGES) debhelper dh-dkms dkms dctrl-tools dpkg-dev fakeroot kmod lintian llvm zstd \
 	gawk libelf-dev libxtables-dev scdoc man-db openssl softhsm2 libengine-pkcs11-openssl \
-	apt-utils binutils-aarch64-linux-gnu cpio lz4 mmdebstrap mount python3
+	apt-utils cpio gcc-12-aarch64-linux-gnu lz4 mmdebstrap mount python3
 ACCEPTANCE_PACKAGES := $(TEST_PACKAGES) diffoscope-minimal gdb git \
 	qemu-system-x86 qemu-system-arm ovmf
 DEB_PACKAGES := build-essential debhelper scdoc lintian

@@ -3,7 +3,9 @@
 package depmod
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -116,7 +118,7 @@ func TestLoadUnreadable(t *testing.T) {
 	if err := os.Chmod(root+"/etc/depmod.d/a.conf", 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load(root); !os.IsPermission(err) {
+	if _, err := Load(root); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("Load = %v; want a permission error", err)
 	}
 }

@@ -368,6 +368,17 @@ func (e *programError) Error() string { return e.text }
 
 func (e *programError) Unwrap() error { return e.ctx }
 
+// locked tells whether the key is a file that wants a passphrase.
+func (s *Signer) locked() bool {
+	f, err := os.Open(s.Key)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, 64<<10))
+	return err == nil && bytes.Contains(text, []byte("ENCRYPTED"))
+}
+
 // explain says in the user's words what OpenSSL says in its own.
 func (s *Signer) explain(err error) error {
 	pe, ok := errors.AsType[*programError](err)
@@ -393,7 +404,8 @@ func (s *Signer) explain(err error) error {
 		return &KeyError{Reason: fmt.Sprintf("key %s needs a PIN or passphrase", s.Key), Cure: cureNone, Err: pe}
 	case says("PIN incorrect", "PIN invalid"):
 		return &KeyError{Reason: fmt.Sprintf("key %s: wrong PIN", s.Key), Cure: cureWrong, Err: pe}
-	case says("bad decrypt"):
+	case says("bad decrypt"), s.PIN != "" && s.locked() && says("nested asn1 error", "DECODER routines::unsupported"):
+		// One wrong passphrase in 256 makes a key that only looks damaged.
 		return &KeyError{Reason: fmt.Sprintf("key %s: wrong passphrase", s.Key), Cure: cureWrong, Err: pe}
 	case s.inToken() && says("object not found", "The private key was not found"):
 		return &KeyError{Reason: fmt.Sprintf("key %s: no token has such a key", s.Key), Err: pe,

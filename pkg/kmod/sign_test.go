@@ -377,3 +377,23 @@ func TestPIN(t *testing.T) {
 		t.Errorf("as JSON: %s, %v", text, err)
 	}
 }
+
+// TestGarbledKey has the wrong passphrase by which a key looks damaged.
+func TestGarbledKey(t *testing.T) {
+	locked, plain := filepath.Join(t.TempDir(), "locked"), filepath.Join(t.TempDir(), "plain")
+	for path, text := range map[string]string{locked: "Proc-Type: 4,ENCRYPTED\n", plain: "x\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	garbled := &programError{text: "failed", said: "asn1 encoding routines::nested asn1 error"}
+	for _, tt := range []struct {
+		key  string
+		pin  PIN
+		want string
+	}{{locked, "Irrtum", "key " + locked + ": wrong passphrase"}, {locked, "", "failed"}, {plain, "Irrtum", "failed"}} {
+		if got := (&Signer{Key: tt.key, PIN: tt.pin}).explain(garbled); got.Error() != tt.want {
+			t.Errorf("explain() of %s with PIN %q = %v; want %s", tt.key, string(tt.pin), got, tt.want)
+		}
+	}
+}
