@@ -750,7 +750,7 @@ func TestDeb(t *testing.T) {
 	if err != nil || filepath.Base(first) != "foo-dkms_1.0-1_all.deb" || !strings.HasPrefix(first, m.CacheDir) {
 		t.Fatalf("Deb() = %s, %v", first, err)
 	}
-	if sum, err := sumFile(first); err != nil || filepath.Base(filepath.Dir(first)) != sum {
+	if _, sum, err := debfile.Sum(first); err != nil || filepath.Base(filepath.Dir(first)) != sum {
 		t.Errorf("%s has SHA-256 %s", first, sum)
 	}
 	if info, err := os.Stat(first); err != nil || info.Mode() != 0o644 {

@@ -4,15 +4,15 @@ package archive
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gokms/gokms/pkg/debfile"
 )
 
 // download fetches a package into dir, which is empty, and returns the path of
@@ -38,7 +38,7 @@ func (a *Archive) download(ctx context.Context, from *lists, p Package, dir stri
 	if err := checkRoom(debs[0], p.Size); err != nil {
 		return "", a.cacheError(err)
 	}
-	sum, err := sumFile(debs[0])
+	_, sum, err := debfile.Sum(debs[0])
 	if err != nil {
 		return "", err
 	}
@@ -69,20 +69,6 @@ var globRE = regexp.MustCompile(`[][*?\\]`)
 
 // quoteGlob makes a path a pattern of itself.
 func quoteGlob(path string) string { return globRE.ReplaceAllString(path, `\$0`) }
-
-// sumFile is the SHA-256 of a file.
-func sumFile(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%x", h.Sum(nil)), nil
-}
 
 // watch tells the progress of a download by the size of what grows in dir,
 // until the returned function is called.

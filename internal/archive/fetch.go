@@ -304,7 +304,7 @@ func (a *Archive) Unpack(ctx context.Context, debs []string) (*Set, error) {
 		if partOf(c.Name) == other {
 			continue
 		}
-		if c.SHA256, err = sumFile(deb); err != nil {
+		if _, c.SHA256, err = debfile.Sum(deb); err != nil {
 			return nil, err
 		}
 		byName[c.Name] = append(byName[c.Name], c)

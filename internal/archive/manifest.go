@@ -211,7 +211,8 @@ func (u unpacked) sumNow(name string) (string, error) {
 		}
 		return sumNames(names), err
 	}
-	return sumFile(name)
+	_, sum, err := debfile.Sum(name)
+	return sum, err
 }
 
 // check compares an unpacked package with its manifest. What it finds is a

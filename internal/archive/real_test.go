@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gokms/gokms/internal/testkit"
+	"github.com/gokms/gokms/pkg/debfile"
 	"github.com/gokms/gokms/pkg/kernel"
 )
 
@@ -90,8 +91,8 @@ func compare(t *testing.T, theirs, ours string) {
 			t.Errorf("%s -> %s; unpacked -> %s", theirs, to, got)
 		}
 	case x.Mode().IsRegular():
-		want, err := sumFile(theirs)
-		got, gerr := sumFile(ours)
+		_, want, err := debfile.Sum(theirs)
+		_, got, gerr := debfile.Sum(ours)
 		if want != got || err != nil || gerr != nil || !x.ModTime().Equal(y.ModTime()) {
 			t.Errorf("%s: %v %s; unpacked %v %s", theirs, x.ModTime(), want, y.ModTime(), got)
 		}

@@ -163,7 +163,7 @@ func (r *repo) index(t testing.TB) {
 			t.Fatal(err)
 		}
 		s := d.Control()
-		sum, err := sumFile(path)
+		_, sum, err := debfile.Sum(path)
 		info, serr := os.Stat(path)
 		if err != nil || serr != nil {
 			t.Fatal(err, serr)

@@ -54,7 +54,7 @@ func (a *Archive) unpack(ctx context.Context, deb, dir, sum string) error {
 		return err
 	}
 	// It may have been another file when its sum was taken.
-	if now, err := sumFile(deb); err != nil || now != sum {
+	if _, now, err := debfile.Sum(deb); err != nil || now != sum {
 		return errors.Join(err, fmt.Errorf("%s has changed while it was unpacked", deb))
 	}
 	if err := a.writeFile(filepath.Join(dir, "files"), []byte(x.manifest().String())); err != nil {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gokms/gokms/pkg/bmdeb"
+	"github.com/gokms/gokms/pkg/debfile"
 	"github.com/gokms/gokms/pkg/kbuild"
 	"github.com/gokms/gokms/pkg/kmod"
 )
@@ -141,7 +142,7 @@ func (c *Cell) finish(ctx context.Context, m *module) error {
 		}
 		m.signer = signature.Issuer
 	}
-	m.size, m.sum, err = digest(m.path)
+	m.size, m.sum, err = debfile.Sum(m.path)
 	return err
 }
 

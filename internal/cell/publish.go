@@ -4,11 +4,8 @@ package cell
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,7 +65,7 @@ func (c *Cell) stage(deb *debfile.Package, name string) (*staged, error) {
 	if err := debfile.WriteFile(tmp, deb, &debfile.Options{Run: c.opts.Run, TempDir: c.opts.WorkDir}); err != nil {
 		return nil, err
 	}
-	size, sum, err := digest(tmp)
+	size, sum, err := debfile.Sum(tmp)
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(tmp))
 	}
@@ -183,16 +180,4 @@ func (c *Cell) writeFile(file string, text []byte) (err error) {
 		return err
 	}
 	return os.Rename(name, file)
-}
-
-// digest returns size and SHA-256 of a file.
-func digest(file string) (int64, string, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return 0, "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, f)
-	return n, hex.EncodeToString(h.Sum(nil)), err
 }

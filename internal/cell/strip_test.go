@@ -14,6 +14,7 @@ import (
 
 	"github.com/gokms/gokms/internal/sandbox"
 	"github.com/gokms/gokms/internal/testkit"
+	"github.com/gokms/gokms/pkg/debfile"
 	"github.com/gokms/gokms/pkg/dkms"
 	"github.com/gokms/gokms/pkg/kbuild"
 )
@@ -86,7 +87,7 @@ func TestStripSandboxed(t *testing.T) {
 			if uid := info.Sys().(*syscall.Stat_t).Uid; int(uid) != os.Geteuid() || info.Mode() != 0o644 {
 				t.Errorf("%s: %v of user %d", m.path, info.Mode(), uid)
 			}
-			_, sum, err := digest(m.path)
+			_, sum, err := debfile.Sum(m.path)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -4,12 +4,9 @@ package signing
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/gokms/gokms/pkg/control"
@@ -38,7 +35,7 @@ type module struct {
 
 // openDeb opens a package.
 func openDeb(path string, p Programs) (*deb, error) {
-	sum, err := fileSHA256(path)
+	_, sum, err := debfile.Sum(path)
 	if err != nil {
 		return nil, err
 	}
@@ -169,17 +166,4 @@ func closeDebs(debs []*deb) error {
 		errs = append(errs, d.Close())
 	}
 	return errors.Join(errs...)
-}
-
-func fileSHA256(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -36,7 +36,7 @@ func TestExtract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum, err := fileSHA256(s.debs[0])
+	_, sum, err := debfile.Sum(s.debs[0])
 	if err != nil {
 		t.Fatal(err)
 	}
